@@ -1,0 +1,55 @@
+"""graphsec: Kubernetes manifests and dumps as one typed graph; who can, how could, what can reach.
+
+The names below are the public API. They are imported when first used, so that ``graphsec --version`` loads nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from graphsec.api import can_i, covers, load, what_can, who_can
+    from graphsec.compile import World
+    from graphsec.diagram import Diagram
+    from graphsec.errors import GraphsecError, InputError, LimitError, UsageError
+    from graphsec.model.coverage import Coverage
+    from graphsec.model.diagnostic import Diagnostic
+    from graphsec.model.rbac import Covered, PolicyRule
+    from graphsec.model.ref import Ref, Source
+    from graphsec.query._answer import Answer, Evidence
+    from graphsec.query.can_i import Decision
+    from graphsec.query.what_can import Grant
+    from graphsec.query.who_can import AccessItem as Access
+
+_HOMES = {
+    "can_i": "api", "covers": "api", "load": "api", "what_can": "api", "who_can": "api",
+    "World": "compile", "Diagram": "diagram",
+    "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
+    "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
+    "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref",
+    "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
+    "Access": "query.who_can",
+}  # fmt: skip
+
+__all__ = [
+    "Access", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Grant",
+    "GraphsecError", "InputError", "LimitError", "PolicyRule", "Ref", "Source", "UsageError", "World",
+    "can_i", "covers", "load", "what_can", "who_can",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'graphsec' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"graphsec.{home}"), "AccessItem" if name == "Access" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,182 @@
+"""The public functions (interface.md §6): the only place that wires the layers together."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from graphsec.compile import World, compile_world
+from graphsec.errors import InputError, UsageError
+from graphsec.loading import (
+    Input,
+    Limits,
+    LoadOptions,
+    all_default_objects,
+    default_objects,
+    load_cluster,
+    load_memberships,
+    with_defaults,
+)
+from graphsec.model.diagnostic import CODES, Diagnostic
+from graphsec.model.discovery import DEFAULT_MINOR
+from graphsec.model.rbac import Covered, PolicyRule
+from graphsec.model.rbac import covers as _covers
+from graphsec.model.ref import Ref
+from graphsec.query._answer import Answer
+from graphsec.query._subjects import parse_subject
+from graphsec.query.can_i import CanI, Decision
+from graphsec.query.what_can import Grant, WhatCan
+from graphsec.query.who_can import AccessItem, WhoCan
+
+_VERSION = re.compile(r"v?1\.(\d+)(\..*)?$")
+
+
+def load(
+    *inputs: str | os.PathLike[str] | Mapping[str, Any],
+    namespace: str = "default",
+    memberships: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    k8s_version: str | None = None,
+    with_defaults: bool = False,
+    cni: str = "upstream",
+    strict: bool = False,
+    exclude: Iterable[str] = (),
+    limits: Limits | None = None,
+) -> World:
+    """Read and compile paths (file, folder, archive, ``"-"`` for standard input) and mappings (an object or a List).
+
+    ``k8s_version`` such as ``"1.36"`` is the minor whose behaviour is assumed; ``with_defaults`` adds its default RBAC
+    objects; ``namespace`` is taken by namespaced objects that name none. Bad objects become ``world.diagnostics``.
+    Raises InputError for a missing path, and with ``strict`` for any diagnostic that hardening.md §5 marks.
+    """
+    minor = minor_of(k8s_version) if k8s_version else None
+    options = LoadOptions(namespace=namespace, limits=limits or Limits(), exclude=tuple(exclude))
+    cluster = load_cluster([_given(item) for item in inputs], options)
+    if strict:
+        _refuse_marked(cluster.diagnostics)
+    if with_defaults:
+        cluster = _add_defaults(cluster, minor)
+    people = None
+    if memberships is not None:
+        people = load_memberships(memberships if isinstance(memberships, Mapping) else os.fspath(memberships))
+    return compile_world(cluster, memberships=people, minor=minor, cni=cni, baseline=all_default_objects)
+
+
+def _given(item: str | os.PathLike[str] | Mapping[str, Any]) -> Input:
+    return item if isinstance(item, Mapping) else os.fspath(item)
+
+
+def _add_defaults(cluster: Any, minor: int | None) -> Any:
+    return with_defaults(cluster, default_objects(DEFAULT_MINOR if minor is None else minor))
+
+
+def minor_of(version: str) -> int:
+    """36 from ``1.36``, ``v1.36`` or ``1.36.2``. Raises UsageError."""
+    match = _VERSION.match(version)
+    if match is None:
+        raise UsageError(f"no Kubernetes version: `{version}`", help="write it as `1.36`")
+    return int(match[1])
+
+
+def _refuse_marked(diagnostics: Iterable[Diagnostic]) -> None:
+    marked = [diagnostic for diagnostic in diagnostics if CODES[diagnostic.code].fails_strict]
+    if marked:
+        shown = "\n  ".join(str(diagnostic) for diagnostic in marked[:20])
+        more = f"\n  and {len(marked) - 20} more" if len(marked) > 20 else ""
+        raise InputError(f"{len(marked)} diagnostics under strict:\n  {shown}{more}")
+
+
+def can_i(
+    world: World,
+    verb: str | Iterable[str],
+    resource: str = "",
+    *,
+    group: str = "",
+    subresource: str = "",
+    name: str = "",
+    namespace: str = "",
+    url: str = "",
+    user: str,
+    groups: Iterable[str] | None = None,
+) -> Decision:
+    """May ``user`` do ``verb`` (any of several)? Words are literal: ``group=""`` is core, ``namespace=""`` cluster scope.
+
+    ``groups=None`` adds the implicit groups of the user and those of the membership file; an iterable is taken as it is.
+    Raises InputError where the input holds no RBAC object (exit code 3), UsageError for neither or both of resource and URL.
+    """
+    verbs = _verbs(verb)
+    exact = None if groups is None else tuple(groups)
+    decisions = (
+        CanI(
+            verb=one,
+            user=user,
+            groups=exact,
+            resource=resource,
+            group=group,
+            subresource=subresource,
+            name=name,
+            namespace=namespace,
+            url=url,
+        ).decide(world)
+        for one in verbs
+    )
+    first = next(decisions)
+    return first if first else next((decision for decision in decisions if decision), first)
+
+
+def who_can(
+    world: World,
+    verb: str | Iterable[str],
+    resource: str = "",
+    *,
+    group: str = "",
+    subresource: str = "",
+    name: str = "",
+    namespace: str = "",
+    url: str = "",
+    any_namespace: bool = False,
+    any_name: bool = False,
+) -> Answer[AccessItem]:
+    """Everyone who may do ``verb`` (any of several), as bindings name them; ``Group system:masters`` always (S-47).
+
+    Raises InputError where the input holds no RBAC object, UsageError for neither or both of resource and URL.
+    """
+    question = WhoCan(
+        verbs=_verbs(verb),
+        resource=resource,
+        group=group,
+        subresource=subresource,
+        name=name,
+        namespace=namespace,
+        url=url,
+        any_namespace=any_namespace,
+        any_name=any_name,
+    )
+    return question.answer(world)
+
+
+def what_can(world: World, subject: Ref | str) -> Answer[Grant]:
+    """Every rule that applies to a subject: a Ref, a user name, or any spelling of interface.md §3 (``sa:ns/name``)."""
+    return WhatCan(subject=subject if isinstance(subject, Ref) else parse_subject(subject, world)).answer(world)
+
+
+def covers(
+    owner_rules: Iterable[PolicyRule | Mapping[str, Any]], servant_rules: Iterable[PolicyRule | Mapping[str, Any]]
+) -> Covered:
+    """Whether the owner's rules cover the servant's (S-63); falsy with ``.uncovered`` atoms if not."""
+    return _covers(map(_rule, owner_rules), map(_rule, servant_rules))
+
+
+def _rule(rule: PolicyRule | Mapping[str, Any]) -> PolicyRule:
+    return rule if isinstance(rule, PolicyRule) else PolicyRule.from_mapping(rule)
+
+
+def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
+    verbs = (verb,) if isinstance(verb, str) else tuple(dict.fromkeys(verb))
+    if not verbs:
+        raise UsageError("no verb given")
+    return verbs
+
+
+__all__ = ["can_i", "covers", "load", "minor_of", "what_can", "who_can"]

@@ -1,0 +1,37 @@
+"""Which bindings every cluster has: told by content, never by name, prefix or label (rbac.md §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphsec.compile.access import Access
+from graphsec.model.rbac import Binding, PolicyRule, covers
+from graphsec.model.ref import Ref
+
+
+class Provenance:
+    """Compares bindings with those that Kubernetes ships, over all minors that the package knows."""
+
+    def __init__(self, access: Access, defaults: Iterable[Access]) -> None:
+        self._access = access
+        self._subjects: dict[tuple[Ref, Ref], set[Ref]] = {}
+        self._rules: dict[Ref, dict[PolicyRule, None]] = {}
+        self._bindings = {binding.ref: binding for binding in access.bindings}
+        self._known: dict[Ref, bool] = {}
+        for default in defaults:
+            for binding in default.bindings:
+                self._subjects.setdefault((binding.ref, binding.role), set()).update(binding.subjects)
+                self._rules.setdefault(binding.role, {}).update(dict.fromkeys(default.roles[binding.role].rules))
+
+    def is_builtin(self, binding: Ref) -> bool:
+        """Whether a binding of this name, role and no further subjects is shipped, with a role that grants no more."""
+        if binding not in self._known:
+            self._known[binding] = self._is_shipped(self._bindings[binding])
+        return self._known[binding]
+
+    def _is_shipped(self, binding: Binding) -> bool:
+        shipped = self._subjects.get((binding.ref, binding.role))
+        role = self._access.roles.get(binding.role)
+        if shipped is None or role is None or not shipped.issuperset(binding.subjects):
+            return False
+        return bool(covers(self._rules[binding.role], role.rules))

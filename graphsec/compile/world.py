@@ -1,0 +1,110 @@
+"""The compiled world: what every question is asked of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from graphsec.compile.access import Access, grant_access
+from graphsec.compile.provenance import Provenance
+from graphsec.graph import Graph
+from graphsec.model.cluster import Cluster
+from graphsec.model.coverage import Coverage
+from graphsec.model.diagnostic import Diagnostic
+from graphsec.model.discovery import DEFAULT_MINOR, Discovery
+from graphsec.model.memberships import Memberships
+from graphsec.model.rbac import implicit_groups, subject_ref, username
+from graphsec.model.ref import Ref
+from graphsec.model.vocabulary import EdgeKind, NodeKind
+
+if TYPE_CHECKING:
+    import networkx
+
+Baseline = Callable[[], Sequence[Cluster]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A cluster with its meaning. Immutable; parts that not every question needs are computed when first asked for."""
+
+    cluster: Cluster
+    access: Access
+    diagnostics: tuple[Diagnostic, ...] = ()
+    memberships: Memberships = field(default_factory=Memberships)
+    #: Minor version whose behaviour is assumed, and whether the user said so.
+    minor: int = DEFAULT_MINOR
+    minor_stated: bool = False
+    #: Profile of network.md §4 for the questions on flows.
+    cni: str = "upstream"
+    #: Gives the default objects of the shipped minors, for telling built-in bindings by content.
+    baseline: Baseline = tuple
+
+    @property
+    def coverage(self) -> Coverage:
+        return self.cluster.coverage
+
+    @cached_property
+    def discovery(self) -> Discovery:
+        return Discovery(self.minor, self.cluster.custom_resources)
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        return Provenance(self.access, [grant_access(cluster)[0] for cluster in self.baseline()])
+
+    @cached_property
+    def graph(self) -> Graph[NodeKind, EdgeKind]:
+        """The typed graph. who-can and can-i read ``access``, which holds the same facts indexed by request."""
+        from graphsec.compile.typed_graph import build_graph
+
+        return build_graph(self.cluster, self.access, self.memberships)
+
+    def to_networkx(self) -> networkx.MultiDiGraph[str]:
+        """The graph as a MultiDiGraph: nodes are ``str(Ref)`` with ``kind``, ``name``, ``namespace``, ``file``, ``line``;
+        edges have ``kind`` and ``scope`` ("" at cluster scope), their key is ``kind:scope``."""
+        from graphsec.compile.typed_graph import to_networkx
+
+        return to_networkx(self.graph, self.cluster.inventory)
+
+    def groups_of(self, user: str) -> tuple[str, ...]:
+        """Implicit groups of a user name (S-46) and those that the membership file names."""
+        return tuple(dict.fromkeys((*implicit_groups(user), *self.memberships.groups.get(user, ()))))
+
+    def principals(self, user: str, groups: Sequence[str]) -> tuple[Ref, ...]:
+        """The user and the groups as bindings may name them."""
+        return (subject_ref(user), *(Ref("Group", group) for group in groups))
+
+    def principals_of(self, subject: Ref) -> tuple[Ref, ...]:
+        """A subject and every group that it is known to be in; a group stands for itself."""
+        if subject.kind == "Group":
+            return (subject,)
+        user = username(subject)
+        return self.principals(user, self.groups_of(user))
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.access.subjects):,} subjects, {len(self.access.bindings):,} bindings, {len(self.access.roles):,} roles"
+        pods = len(self.cluster.objects.get("Pod", ()))
+        return f"World({counts}, {pods:,} pods, assumed minor 1.{self.minor})"
+
+
+def compile_world(
+    cluster: Cluster,
+    *,
+    memberships: Memberships | None = None,
+    minor: int | None = None,
+    cni: str = "upstream",
+    baseline: Baseline = tuple,
+) -> World:
+    """Cluster to World. Adds the diagnostics that only meaning reveals (dangling roleRefs, drift)."""
+    access, diagnostics = grant_access(cluster)
+    return World(
+        cluster=cluster,
+        access=access,
+        diagnostics=(*cluster.diagnostics, *diagnostics),
+        memberships=memberships or Memberships(),
+        minor=DEFAULT_MINOR if minor is None else minor,
+        minor_stated=minor is not None,
+        cni=cni,
+        baseline=baseline,
+    )

@@ -1,0 +1,125 @@
+"""Write a folded graph as Graphviz DOT. Ids are synthetic, and names stand in quoted labels only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from graphsec.diagram.fold import Box, Link, Sheet
+from graphsec.diagram.parts import COLUMNS, STYLES, Line, Style
+from graphsec.diagram.words import box_lines, drawn_kinds, frames, legend_lines, link_lines, shorten
+
+#: Nothing else is ever written: no URL, href, image, shapefile, ports or tooltips.
+ATTRIBUTES = frozenset({
+    "arrowsize", "bgcolor", "color", "fillcolor", "fontcolor", "fontname", "fontsize", "height", "label", "labeljust",
+    "labelloc", "margin", "nodesep", "penwidth", "peripheries", "rankdir", "ranksep", "shape", "style",
+})  # fmt: skip
+
+_INK, _GREY, _PALE = "#24292F", "#6E7781", "#C9CFD6"
+
+#: Dashes and widths, never colour alone.
+_ARROWS = {Line.SOLID: {}, Line.DASHED: {"style": "dashed"}, Line.BOLD: {"penwidth": "2.4", "color": _INK}}
+
+
+def write_dot(sheet: Sheet, *, title: str, notes: Sequence[str]) -> str:
+    """The whole picture: title and notes on top, a frame per namespace of several boxes, arrows, legend."""
+    lines = [*_head([title, *notes]), *_boxes(sheet), *_arrows(sheet.links), *_legend(sheet), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def write_dot_text(lines: Sequence[str], *, title: str) -> str:
+    """A picture of nothing but text, for what is too large to draw."""
+    text = _attributes(label=_left(lines), shape="note", margin="0.25,0.2")
+    return "\n".join([*_head([title]), f"  n0 {text};", "}"]) + "\n"
+
+
+def _head(lines: Sequence[str]) -> list[str]:
+    graph = _attributes(
+        label=_left(lines), labelloc="t", labeljust="l", fontname="Arial", fontsize="13", fontcolor=_INK,
+        rankdir="LR", ranksep="0.7", nodesep="0.14", bgcolor="white", color=_PALE,
+    )  # fmt: skip
+    node = _attributes(fontname="Arial", fontsize="11", fontcolor=_INK, color=_GREY, height="0.3", margin="0.12,0.05")
+    edge = _attributes(fontname="Arial", fontsize="9", fontcolor=_GREY, color=_GREY, arrowsize="0.7")
+    return ["digraph graphsec {", f"  graph {graph};", f"  node {node};", f"  edge {edge};"]
+
+
+def _boxes(sheet: Sheet) -> Iterator[str]:
+    framed = frames(sheet)
+    for number, box in enumerate(sheet.boxes):
+        if box.group not in framed:
+            yield f"  n{number} {_box(box, clustered=False)};"
+    for count, group in enumerate(framed):
+        yield f"  subgraph cluster_{count} {{"
+        yield f"    graph {_attributes(label=_centred([shorten(group)]), style='rounded', fontsize='11')};"
+        for number, box in enumerate(sheet.boxes):
+            if box.group == group:
+                yield f"    n{number} {_box(box, clustered=True)};"
+        yield "  }"
+
+
+def _box(box: Box, *, clustered: bool) -> str:
+    looks = _looks(STYLES[box.kind])
+    if len(box.members) > 1:
+        looks["peripheries"] = "2"
+    return _attributes(label=_centred(box_lines(box, clustered=clustered)), **looks)
+
+
+def _looks(style: Style) -> dict[str, str]:
+    rounded = style.shape == "rounded"
+    looks = {
+        "shape": "box" if rounded else style.shape,
+        "style": "filled,rounded" if rounded else "filled",
+        "fillcolor": style.fill,
+    }
+    return looks | ({"penwidth": "2.2"} if style.bold else {})
+
+
+def _arrows(links: Iterable[Link]) -> Iterator[str]:
+    for link in links:
+        words = link_lines(link)
+        looks = _ARROWS[link.style] | ({"label": _centred(words)} if words else {})
+        yield f"  n{link.tail} -> n{link.head}" + (f" {_attributes(**looks)};" if looks else ";")
+
+
+def _legend(sheet: Sheet) -> Iterator[str]:
+    kinds = drawn_kinds(sheet)
+    if not kinds:
+        return
+    cells = [_attributes(label=_centred([STYLES[kind].legend]), **_looks(STYLES[kind])) for kind in kinds]
+    columns = [[number for number, kind in enumerate(kinds) if kind in column] for column in COLUMNS]
+    columns = [column for column in columns if column]
+    words = legend_lines(sheet, several="double")
+    if words:
+        columns[-1].append(len(cells))
+        cells.append(_attributes(label=_left(words), shape="plaintext", fontsize="10"))
+    yield "  subgraph cluster_legend {"
+    yield f"    graph {_attributes(label='Legend', style='dashed', fontsize='11')};"
+    yield from (f"    k{number} {cell};" for number, cell in enumerate(cells))
+    # Unseen arrows pull the entries into the columns of the picture.
+    for left, right in pairwise(columns):
+        yield from (f"    k{left[0]} -> k{number} {_attributes(style='invis')};" for number in right)
+    yield "  }"
+
+
+def _attributes(**values: str) -> str:
+    if not values.keys() <= ATTRIBUTES:
+        raise ValueError(f"not an allowed attribute: {sorted(values.keys() - ATTRIBUTES)}")
+    return "[" + ", ".join(f'{name}="{value}"' for name, value in values.items()) + "]"
+
+
+def _centred(lines: Iterable[str]) -> str:
+    return "\\n".join(_escaped(line) for line in lines)
+
+
+def _left(lines: Iterable[str]) -> str:
+    return "".join(_escaped(line) + "\\l" for line in lines)
+
+
+#: Graphviz also resolves HTML entities, in plain labels too.
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+
+
+def _escaped(visible: str) -> str:
+    """Doubled backslashes keep a name clear of the sequences that Graphviz expands: ``\\N``, ``\\G``, ``\\l``."""
+    return _ENTITY.sub("&amp;", visible.replace("\\", "\\\\").replace('"', '\\"'))

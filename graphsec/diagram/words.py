@@ -1,0 +1,123 @@
+"""The words in a picture, as lines of visible text that the writers only have to quote."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+from graphsec.diagram.fold import Box, Link, Sheet
+from graphsec.diagram.parts import STYLES, DrawnKind, Line
+from graphsec.model.text import safe
+
+#: Characters of a name that a picture shows, and names that a folded node lists.
+_NAME, _LISTED = 44, 3
+
+
+def shorten(name: str, width: int = _NAME) -> str:
+    """``name`` in at most ``width`` visible characters: names differ at both ends, so the middle goes."""
+    visible = safe(name)
+    if len(visible) <= width:
+        return visible
+    tail = (width - 1) // 2
+    return f"{visible[: width - 1 - tail]}…{visible[-tail:]}"
+
+
+def box_lines(box: Box, *, clustered: bool) -> list[str]:
+    """``clustered``: the box stands in a frame that names its namespace."""
+    group = "" if clustered else shorten(box.group)
+    if len(box.members) == 1:
+        name = shorten(box.members[0].label)
+        return [f"{group}/{name}" if group else name]
+    count = box.kind.count(len(box.members))
+    groups = {member.group for member in box.members}
+    if len(groups) > 1:
+        count += f" in {len(groups)} namespaces"
+        names = [f"{member.group}/{member.label}" if member.group else member.label for member in box.members]
+    else:
+        names = [member.label for member in box.members]
+    return [f"{group}: {count}" if group else count, *_few(names)]
+
+
+def link_lines(link: Link) -> list[str]:
+    """Bindings that the arrow stands for, then its own labels."""
+    lines = []
+    if len(link.via) == 1:
+        (binding,) = link.via
+        scope = f" in {shorten(binding.group)}" if binding.group else ""
+        lines = [shorten(binding.label) + scope]
+    elif link.via:
+        kinds = Counter(binding.kind for binding in link.via)
+        lines = [kind.count(kinds[kind]) for kind in DrawnKind if kind in kinds]
+        groups = sorted({binding.group for binding in link.via if binding.group})
+        if groups:
+            lines[0] += f" in {shorten(groups[0])}" if len(groups) == 1 else f" in {len(groups)} namespaces"
+    return lines + _few(sorted(link.labels))
+
+
+def _few(names: Sequence[str]) -> list[str]:
+    if len(names) <= _LISTED + 1:
+        return [shorten(name) for name in names]
+    return [*(shorten(name) for name in names[:_LISTED]), f"and {len(names) - _LISTED:,} more"]
+
+
+def drawn_kinds(sheet: Sheet) -> list[DrawnKind]:
+    kinds = {box.kind for box in sheet.boxes}
+    return [kind for kind in DrawnKind if kind in kinds]
+
+
+def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
+    """The legend of what is not a shape, and only of what is drawn; ``several`` is the outline of a folded node."""
+    styles = {link.style for link in sheet.links}
+    lines = [style.value for style in Line if style in styles and style.value]
+    if any(len(box.members) > 1 for box in sheet.boxes):
+        lines.append(f"{several} outline: several objects")
+    if any(STYLES[box.kind].bold for box in sheet.boxes):
+        lines.append("bold outline: applies to the whole cluster")
+    if any(link.via for link in sheet.links):
+        lines.append("text at an arrow: the binding it stands for")
+    return lines
+
+
+def frames(sheet: Sheet) -> list[str]:
+    """Namespaces worth a frame: those with several boxes. A single box names its namespace itself."""
+    counts = Counter(box.group for box in sheet.boxes if box.group)
+    return sorted(group for group, count in counts.items() if count > 1)
+
+
+def what_was_done(sheet: Sheet) -> list[str]:
+    """Every fold, hiding or cut in plain sentences; one that says so if there was none."""
+    folded = [box for box in sheet.boxes if len(box.members) > 1]
+    bindings = {binding for link in sheet.links for binding in link.via}
+    shown = [member.label for box in sheet.boxes for member in box.members[:_LISTED]]
+    lines = []
+    if folded:
+        members = sum(len(box.members) for box in folded)
+        shared = "kinds of arrows (which member has which partner is hidden)" if sheet.alike else "arrows"
+        lines.append(
+            f"{members:,} objects folded into {len(folded):,} {'node' if len(folded) == 1 else 'nodes'}: members have the same {shared}"
+        )
+    if bindings:
+        lines.append(f"bindings drawn as arrows instead of nodes: {len(bindings):,}")
+    if any(len(safe(name)) > _NAME for name in shown):
+        lines.append("long names shortened in the middle")
+    return lines or ["nothing folded, hidden or cut"]
+
+
+def too_large(sheet: Sheet, *, limit: str) -> list[str]:
+    """Instead of a picture above a limit: what there is, and how to look at a part of it."""
+    kinds = Counter(dict.fromkeys(DrawnKind, 0))
+    degrees: Counter[int] = Counter()
+    for box in sheet.boxes:
+        kinds[box.kind] += len(box.members)
+    for link in sheet.links:
+        degrees.update((link.tail, link.head))
+    busiest = max(
+        range(len(sheet.boxes)),
+        key=lambda number: (sheet.boxes[number].kind is not DrawnKind.PERMISSION, degrees[number], -number),
+    )
+    return [
+        f"{len(sheet.boxes):,} nodes and {len(sheet.links):,} arrows after folding, more than {limit}",
+        *(f"  {kind.count(count)}" for kind, count in kinds.items() if count),
+        f"look at a part: --focus {shlex.quote(safe(sheet.boxes[busiest].members[0].key))} --hops 2",
+    ]

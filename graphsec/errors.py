@@ -1,0 +1,35 @@
+"""Every exception of the package, and the exit code that the command line gives it."""
+
+from __future__ import annotations
+
+
+class GraphsecError(Exception):
+    """Base of all errors. ``message`` says what is wrong, ``help`` what to do; lower case, no period."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, help: str = "") -> None:  # noqa: A002 - the word users see
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhelp: {self.help}" if self.help else self.message
+
+
+class UsageError(GraphsecError):
+    """The question cannot be understood: unknown verb, subject spelling, query id (exit 2)."""
+
+    exit_code = 2
+
+
+class InputError(GraphsecError):
+    """No input usable for this question, or incomplete input under ``strict`` (exit 3)."""
+
+    exit_code = 3
+
+
+class LimitError(GraphsecError):
+    """A resource limit stopped the work; the message names limit and flag (exit 4)."""
+
+    exit_code = 4

@@ -1,0 +1,54 @@
+"""The four RBAC kinds; their meaning is in ``graphsec.model.rbac`` and ``graphsec.compile.access``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from graphsec.kinds._kind import Kind
+from graphsec.model import objects
+from graphsec.model.rbac import RBAC_GROUP, PolicyRule, decode_rule
+
+_OLD = ("v1alpha1", "v1beta1")
+
+
+class _RuleReader:
+    """Decodes each distinct spelling of a rule once: roles repeat over namespaces."""
+
+    def __init__(self) -> None:
+        self._by_text: dict[bytes, PolicyRule] = {}
+        self._interned: dict[PolicyRule, PolicyRule] = {}
+
+    def __call__(self, wire: objects.WireRole, body: bytes) -> tuple[objects.StoredRole, list[int]]:
+        rules, offsets, offset = [], [], 0
+        for index, raw in enumerate(wire.rules or ()):
+            text = bytes(raw)
+            offset = body.index(text, offset)
+            rules.append(self._by_text.get(text) or self._decode(text, index))
+            offsets.append(offset)
+            offset += len(text)
+        aggregation = wire.aggregation_rule
+        role = objects.StoredRole(
+            rules=tuple(rules),
+            labels=wire.metadata.labels or {},
+            selectors=(aggregation.cluster_role_selectors or ()) if aggregation else None,
+            live=wire.metadata.uid is not None,
+        )
+        return role, offsets
+
+    def _decode(self, text: bytes, index: int) -> PolicyRule:
+        try:
+            rule = decode_rule(text)
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(str(error).replace("`$", f"`$.rules[{index}]")) from None
+        self._by_text[text] = rule = self._interned.setdefault(rule, rule)
+        return rule
+
+
+_read = _RuleReader()
+
+KINDS = (
+    Kind(group=RBAC_GROUP, kind="ClusterRole", body=objects.WireRole, old_versions=_OLD, read=_read),
+    Kind(group=RBAC_GROUP, kind="Role", body=objects.WireRole, old_versions=_OLD, read=_read),
+    Kind(group=RBAC_GROUP, kind="ClusterRoleBinding", body=objects.WireBinding, old_versions=_OLD),
+    Kind(group=RBAC_GROUP, kind="RoleBinding", body=objects.WireBinding, old_versions=_OLD),
+)

@@ -1,0 +1,321 @@
+"""The fields of Kubernetes objects that answers need, in Kubernetes' own shape; nothing else is ever decoded.
+
+Each type is decoded straight from JSON: undeclared fields (Secret payloads, env values, annotations, managedFields)
+are skipped unbuilt and can therefore never reach an output (hardening.md §6). Any list or map may be null, as Go
+encodes it. All types are frozen and ``gc=False``: they hold no cycles, and 150,000 pods would cost the collector dear.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from graphsec.algebra.selectors import LabelSelector
+from graphsec.model.rbac import PolicyRule
+from graphsec.model.ref import Ref, Source
+
+
+class OwnerReference(msgspec.Struct, frozen=True, gc=False):
+    kind: str
+    name: str
+    controller: bool | None = None
+
+
+class Annotations(msgspec.Struct, frozen=True, gc=False):
+    """The annotations with a meaning for access; all others are not stored."""
+
+    service_account_name: str | None = msgspec.field(name="kubernetes.io/service-account.name", default=None)
+
+
+class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str = ""
+    generate_name: str = ""
+    namespace: str | None = None
+    #: Set by an API server only: an object that has one was read from a cluster, not from a manifest (S-52).
+    uid: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: Annotations | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+
+
+class _Object(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
+    api_version: str = ""
+    kind: str = ""
+    metadata: Metadata
+
+
+class Plain(_Object, frozen=True, gc=False):
+    """An object of which only the identity matters (Namespace, Node, ServiceAccount, ConfigMap)."""
+
+
+class ServiceAccount(_Object, frozen=True, gc=False, rename="camel"):
+    automount_service_account_token: bool | None = None
+
+
+class Secret(_Object, frozen=True, gc=False):
+    """Type and metadata; ``data`` and ``stringData`` are not fields on purpose."""
+
+    type: str = ""
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    name: str | None = None
+
+
+class SecretVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    secret_name: str | None = None
+
+
+class ClaimVolume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    claim_name: str | None = None
+
+
+class TokenProjection(msgspec.Struct, frozen=True, gc=False):
+    audience: str | None = None
+
+
+class Projection(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    secret: Named | None = None
+    config_map: Named | None = None
+    service_account_token: TokenProjection | None = None
+
+
+class Projected(msgspec.Struct, frozen=True, gc=False):
+    sources: tuple[Projection, ...] | None = None
+
+
+class Volume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    secret: SecretVolume | None = None
+    config_map: Named | None = None
+    persistent_volume_claim: ClaimVolume | None = None
+    projected: Projected | None = None
+
+
+class KeyRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    secret_key_ref: Named | None = None
+    config_map_key_ref: Named | None = None
+
+
+class Env(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Where a variable comes from; its literal value is not a field on purpose."""
+
+    value_from: KeyRef | None = None
+
+
+class EnvFrom(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    secret_ref: Named | None = None
+    config_map_ref: Named | None = None
+
+
+class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    env: tuple[Env, ...] | None = None
+    env_from: tuple[EnvFrom, ...] | None = None
+
+
+class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    service_account_name: str | None = None
+    #: The deprecated spelling of ``serviceAccountName``.
+    service_account: str | None = None
+    automount_service_account_token: bool | None = None
+    node_name: str | None = None
+    containers: tuple[Container, ...] | None = None
+    init_containers: tuple[Container, ...] | None = None
+    volumes: tuple[Volume, ...] | None = None
+
+    @property
+    def account(self) -> str:
+        """The ServiceAccount that the pod acts as (S-92)."""
+        return self.service_account_name or self.service_account or "default"
+
+
+class PodStatus(msgspec.Struct, frozen=True, gc=False):
+    phase: str = ""
+
+
+class Pod(_Object, frozen=True, gc=False):
+    spec: PodSpec = PodSpec()
+    status: PodStatus | None = None
+
+
+class PodTemplate(msgspec.Struct, frozen=True, gc=False):
+    spec: PodSpec = PodSpec()
+
+
+class TemplateSpec(msgspec.Struct, frozen=True, gc=False):
+    template: PodTemplate | None = None
+
+
+class Controller(_Object, frozen=True, gc=False):
+    """A controller with a pod template: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationController."""
+
+    spec: TemplateSpec | None = None
+
+    @property
+    def pod_spec(self) -> PodSpec | None:
+        return self.spec.template.spec if self.spec and self.spec.template else None
+
+
+class JobTemplate(msgspec.Struct, frozen=True, gc=False):
+    spec: TemplateSpec | None = None
+
+
+class CronJobSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    job_template: JobTemplate | None = None
+
+
+class CronJob(_Object, frozen=True, gc=False):
+    spec: CronJobSpec | None = None
+
+    @property
+    def pod_spec(self) -> PodSpec | None:
+        job = self.spec.job_template.spec if self.spec and self.spec.job_template else None
+        return job.template.spec if job and job.template else None
+
+
+class ServiceSpec(msgspec.Struct, frozen=True, gc=False):
+    type: str | None = None
+    selector: dict[str, str] | None = None
+
+
+class Service(_Object, frozen=True, gc=False):
+    spec: ServiceSpec | None = None
+
+
+class ServiceBackend(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    service: Named | None = None
+    #: Ingress before networking.k8s.io/v1.
+    service_name: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        return self.service.name if self.service else self.service_name
+
+
+class IngressPath(msgspec.Struct, frozen=True, gc=False):
+    backend: ServiceBackend | None = None
+
+
+class IngressHTTP(msgspec.Struct, frozen=True, gc=False):
+    paths: tuple[IngressPath, ...] | None = None
+
+
+class IngressRule(msgspec.Struct, frozen=True, gc=False):
+    host: str | None = None
+    http: IngressHTTP | None = None
+
+
+class IngressSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    default_backend: ServiceBackend | None = None
+    backend: ServiceBackend | None = None
+    rules: tuple[IngressRule, ...] | None = None
+
+
+class Ingress(_Object, frozen=True, gc=False):
+    spec: IngressSpec | None = None
+
+    def backends(self) -> list[str]:
+        """Names of the services that this Ingress routes to, each once."""
+        if self.spec is None:
+            return []
+        paths = [path for rule in self.spec.rules or () if rule.http for path in rule.http.paths or ()]
+        backends = [self.spec.default_backend, self.spec.backend, *(path.backend for path in paths)]
+        return sorted({backend.name for backend in backends if backend and backend.name})
+
+
+class ClaimSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    volume_name: str | None = None
+
+
+class Claim(_Object, frozen=True, gc=False):
+    spec: ClaimSpec | None = None
+
+
+class Names(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    kind: str
+    plural: str
+    singular: str | None = None
+    short_names: tuple[str, ...] | None = None
+
+
+class Version(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+    subresources: dict[str, msgspec.Raw] | None = None
+
+
+class DefinitionSpec(msgspec.Struct, frozen=True, gc=False):
+    group: str
+    names: Names
+    scope: str
+    versions: tuple[Version, ...] | None = None
+    #: apiextensions.k8s.io/v1beta1
+    subresources: dict[str, msgspec.Raw] | None = None
+
+
+class CustomResourceDefinition(_Object, frozen=True, gc=False):
+    spec: DefinitionSpec
+
+    def subresources(self) -> list[str]:
+        blocks = [self.spec.subresources, *(version.subresources for version in self.spec.versions or ())]
+        return sorted({name for block in blocks for name in block or {}})
+
+
+class APIServiceSpec(msgspec.Struct, frozen=True, gc=False):
+    group: str | None = None
+    version: str | None = None
+    service: Named | None = None
+
+
+class APIService(_Object, frozen=True, gc=False):
+    spec: APIServiceSpec | None = None
+
+
+class AggregationRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    cluster_role_selectors: tuple[LabelSelector, ...] | None = None
+
+
+class WireRole(_Object, frozen=True, gc=False, rename="camel"):
+    """A Role or ClusterRole as encoded; each rule is decoded by itself, so that equal rules are decoded once."""
+
+    rules: tuple[msgspec.Raw, ...] | None = None
+    aggregation_rule: AggregationRule | None = None
+
+
+class StoredRole(msgspec.Struct, frozen=True, kw_only=True):
+    """A Role or ClusterRole as it stands in the input, before aggregation."""
+
+    rules: tuple[PolicyRule, ...]
+    labels: dict[str, str]
+    #: None without aggregationRule; an empty tuple selects nothing.
+    selectors: tuple[LabelSelector, ...] | None
+    #: True if read from an API server, whose controller has already aggregated (S-52).
+    live: bool
+
+
+class RoleRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    kind: str = ""
+    name: str = ""
+    api_group: str | None = None
+
+
+class WireSubject(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    kind: str = ""
+    name: str = ""
+    namespace: str | None = None
+    #: Validated, and not consulted when authorizing (S-42).
+    api_group: str | None = None
+
+
+class WireBinding(_Object, frozen=True, gc=False, rename="camel"):
+    role_ref: RoleRef = RoleRef()
+    subjects: tuple[WireSubject, ...] | None = None
+
+
+class Loaded(msgspec.Struct, frozen=True, gc=False):
+    """An object as it was loaded: who it is, where it stands, what it says."""
+
+    ref: Ref
+    source: Source
+    body: Any
+    #: 1-based lines of the rules of a role; empty for every other kind.
+    lines: tuple[int, ...] = ()

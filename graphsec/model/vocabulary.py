@@ -1,0 +1,52 @@
+"""The closed vocabularies of the typed graph (style.md §4.5)."""
+
+from __future__ import annotations
+
+import enum
+
+
+class NodeKind(enum.StrEnum):
+    USER = "User"
+    GROUP = "Group"
+    SERVICE_ACCOUNT = "ServiceAccount"
+    ROLE = "Role"
+    CLUSTER_ROLE = "ClusterRole"
+    ROLE_BINDING = "RoleBinding"
+    CLUSTER_ROLE_BINDING = "ClusterRoleBinding"
+    #: One distinct policy rule; roles with the same rule share it.
+    PERMISSION = "Permission"
+    NAMESPACE = "Namespace"
+    NODE = "Node"
+    POD = "Pod"
+    WORKLOAD = "Workload"
+    SECRET = "Secret"
+    CONFIG_MAP = "ConfigMap"
+    CLAIM = "PersistentVolumeClaim"
+    VOLUME = "PersistentVolume"
+    SERVICE = "Service"
+    INGRESS = "Ingress"
+    #: Everything else that was loaded: kept in the inventory.
+    OTHER = "Other"
+
+
+class EdgeKind(enum.StrEnum):
+    #: Principal to an implicit or listed group (S-46).
+    MEMBER_OF = "member-of"
+    #: Subject to binding.
+    HOLDS = "holds"
+    #: Binding to role (roleRef); scope is the binding's.
+    REFERS_TO = "refers-to"
+    #: Role to permission.
+    PERMITS = "permits"
+    #: Pod or workload to the ServiceAccount it acts as.
+    RUNS_AS = "runs-as"
+    #: Node to pod.
+    HOSTS = "hosts"
+    #: Pod or workload to Secret, ConfigMap or claim.
+    MOUNTS = "mounts"
+    #: Pod or workload to its controller.
+    OWNED_BY = "owned-by"
+    #: Claim to volume.
+    BOUND_TO = "bound-to"
+    #: Ingress to service.
+    ROUTES_TO = "routes-to"

@@ -1,0 +1,222 @@
+"""What every question returns: items with evidence, and how far the input supports them. Renderers know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import msgspec
+
+from graphsec.model.coverage import Coverage
+from graphsec.model.diagnostic import Diagnostic
+from graphsec.model.rbac import PolicyRule
+from graphsec.model.ref import Ref, Source
+
+if TYPE_CHECKING:
+    from graphsec.diagram import Arrow, Diagram, Fold, Vertex
+
+SCHEMA = "graphsec.answer/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Why an item is true: a binding, its role, the rule in it and where they stand.
+
+    For members of system:masters there is no object: ``semantics`` is S-47 and the rest is None.
+    """
+
+    binding: Ref | None = None
+    role: Ref | None = None
+    #: Position in the role's effective rules, -1 without a role.
+    rule_index: int = -1
+    rule: PolicyRule | None = None
+    #: Place of the binding.
+    source: Source | None = None
+    rule_source: Source | None = None
+    #: For an aggregated ClusterRole the role in which the rule is written.
+    aggregated_from: str = ""
+    #: The subject of the binding, where that is a group of the one asked for.
+    subject: Ref | None = None
+    semantics: str = ""
+
+    def __str__(self) -> str:
+        if self.binding is None:
+            return self.semantics or "no object"
+        return f"{self.binding} → {self.role}"
+
+    def to_dict(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "binding": _text(self.binding),
+            "role": _text(self.role),
+            "ruleIndex": self.rule_index if self.rule_index >= 0 else None,
+            "rule": self.rule.to_mapping() if self.rule else None,
+            "source": _place(self.source),
+            "ruleSource": _place(self.rule_source),
+            "aggregatedFrom": self.aggregated_from or None,
+            "subject": _text(self.subject),
+            "semantics": self.semantics or None,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+def _text(ref: Ref | None) -> str | None:
+    return None if ref is None else str(ref)
+
+
+def _place(source: Source | None) -> dict[str, Any] | None:
+    return None if source is None else {"file": source.file, "line": source.line}
+
+
+class Item(Protocol):
+    """One element of an answer."""
+
+    def row(self, *, wide: bool) -> tuple[str, ...]:
+        """Cells in the order of the question's columns."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; canonical refs."""
+
+    def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
+        """What the item adds to a picture."""
+
+    def name(self) -> str:
+        """For ``-o name``: `serviceaccount/ci/deployer`."""
+
+
+class Question(Protocol):
+    """A frozen value with all parameters; ``answer(world)`` is its only verb."""
+
+    ask: ClassVar[str]
+
+    def command(self) -> str:
+        """The canonical command line that asks this."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Normalised parameters, JSON-ready."""
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]: ...
+
+
+I = TypeVar("I", bound=Item, covariant=True)  # noqa: E741 - the name of interface.md
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Generic[I]):
+    """Items in canonical order. ``complete`` is False where kinds that the question needs are absent or partial."""
+
+    question: Question
+    items: tuple[I, ...] = ()
+    complete: bool = True
+    coverage: Coverage = field(default_factory=lambda: Coverage(()))
+    diagnostics: tuple[Diagnostic, ...] = ()
+    #: What was asked, in words, and what the answer leaves out or assumes.
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[I]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        return [item.to_dict() for item in self.items]
+
+    def envelope(self) -> dict[str, Any]:
+        """The JSON answer (``graphsec schema answer``)."""
+        return {
+            "schema": SCHEMA,
+            "question": {"ask": self.question.ask, "command": self.question.command(), **self.question.to_dict()},
+            "complete": self.complete,
+            "coverage": self.coverage.to_dicts(),
+            "items": self.to_dicts(),
+            "diagnostics": [diagnostic_dict(diagnostic) for diagnostic in self.diagnostics],
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self) -> str:
+        """The envelope with sorted keys, indented; the same bytes for the same input."""
+        return msgspec.json.format(msgspec.json.encode(self.envelope(), order="sorted"), indent=2).decode()
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame with one row per item (extra ``graphsec[pandas]``)."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dicts())
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """One row per item for pandas, polars, duckdb and pyarrow (extra ``graphsec[arrow]``)."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(self.to_dicts()).__arrow_c_stream__(requested_schema)
+
+    def diagram(self, fold: Fold = "namespace", max_nodes: int = 150) -> Diagram:
+        """The items' evidence as a picture; ``fold`` is namespace, class, workload or none."""
+        from graphsec.diagram import draw
+
+        vertices: dict[str, Vertex] = {}
+        arrows: dict[Arrow, None] = {}
+        for item in self.items:
+            nodes, edges = item.drawing()
+            vertices.update((vertex.key, vertex) for vertex in nodes)
+            arrows.update(dict.fromkeys(edges))
+        return draw(
+            list(vertices.values()),
+            list(arrows),
+            title=self.question.command(),
+            fold=fold,
+            max_nodes=max_nodes,
+            notes=self.notes,
+        )
+
+    def _repr_svg_(self) -> str:
+        return self.diagram().svg()
+
+    def _repr_html_(self) -> str:
+        """The first 50 rows as an escaped table, without script."""
+        return html_table(self.question.columns(wide=False), [item.row(wide=False) for item in self.items[:50]], len(self))
+
+    def __repr__(self) -> str:
+        state = "" if self.complete else ", incomplete"
+        return f"Answer({self.question.command()}: {len(self):,} items{state})"
+
+
+def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:
+    from html import escape
+
+    from graphsec.model.text import safe
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(safe(cell))}</{tag}>" for cell in row) + "</tr>"
+
+    more = f"<p>{total - len(rows):,} more rows</p>" if total > len(rows) else ""
+    return f"<table><thead>{cells('th', columns)}</thead><tbody>{''.join(cells('td', row) for row in rows)}</tbody></table>{more}"
+
+
+def diagnostic_dict(diagnostic: Diagnostic) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        "source": _place(diagnostic.source),
+        "object": diagnostic.object or None,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def subject_text(subject: Ref) -> str:
+    """As the SUBJECT column shows it: `ci/deployer`, `group:devs`, `user:alice`."""
+    if subject.kind == "ServiceAccount":
+        return f"{subject.namespace}/{subject.name}"
+    return f"{subject.kind.lower()}:{subject.name}"
+
+
+def lower_name(ref: Ref) -> str:
+    """As ``-o name`` prints it."""
+    kind, _, rest = str(ref).partition("/")
+    return f"{kind.lower()}/{rest}"

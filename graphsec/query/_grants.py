@@ -1,0 +1,63 @@
+"""Evidence and pictures shared by the questions about access."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphsec.compile import Access
+from graphsec.model.rbac import MASTERS, PolicyRule
+from graphsec.model.ref import Ref
+from graphsec.query._answer import Evidence, subject_text
+
+if TYPE_CHECKING:
+    from graphsec.diagram import Arrow, Vertex
+
+MASTERS_GROUP = Ref("Group", MASTERS)
+MASTERS_EVIDENCE = Evidence(semantics="S-47: system:masters is allowed everything before any authorizer runs")
+
+
+def evidence(access: Access, binding_index: int, rule: PolicyRule | int, subject: Ref | None = None) -> Evidence:
+    """Evidence for a grant through a binding; ``rule`` is a rule of its role or the position of one."""
+    binding = access.bindings[binding_index]
+    role = access.roles[binding.role]
+    position = rule if isinstance(rule, int) else role.rules.index(rule)
+    return Evidence(
+        binding=binding.ref,
+        role=role.ref,
+        rule_index=position,
+        rule=role.rules[position],
+        source=binding.source,
+        rule_source=role.rule_sources[position],
+        aggregated_from=role.rule_origins[position] if role.rule_origins else "",
+        subject=subject,
+    )
+
+
+def rule_text(rule: PolicyRule) -> str:
+    """`[""] [secrets] [get list] (names: a)` or `[/healthz] [get]`."""
+    names = f" (names: {' '.join(rule.names)})" if rule.names else ""
+    if rule.urls and not rule.resources:
+        return f"[{' '.join(rule.urls)}] [{' '.join(rule.verbs)}]"
+    groups = " ".join(group or '""' for group in rule.groups)
+    return f"[{groups}] [{' '.join(rule.resources)}] [{' '.join(rule.verbs)}]{names}"
+
+
+def draw_grant(subject: Ref, proof: Evidence, permission: str, *, dashed: bool) -> tuple[list[Vertex], list[Arrow]]:
+    """Subject, binding, role and permission as a chain."""
+    from graphsec.diagram import Arrow, DrawnKind, Line, Vertex
+
+    def vertex(ref: Ref, label: str) -> Vertex:
+        return Vertex(key=str(ref), label=label, kind=DrawnKind(ref.kind), group=ref.namespace or "")
+
+    line = Line.DASHED if dashed else Line.SOLID
+    goal = Vertex(key=f"Permission/{permission}", label=permission, kind=DrawnKind.PERMISSION)
+    start = vertex(subject, subject_text(subject))
+    if proof.binding is None or proof.role is None:
+        return [start, goal], [Arrow(tail=start.key, head=goal.key, label=proof.semantics[:4], style=line)]
+    binding = vertex(proof.binding, proof.binding.name)
+    role = vertex(proof.role, proof.role.name)
+    return [start, binding, role, goal], [
+        Arrow(tail=start.key, head=binding.key, style=line),
+        Arrow(tail=binding.key, head=role.key, style=line),
+        Arrow(tail=role.key, head=goal.key, style=line),
+    ]

@@ -1,0 +1,72 @@
+"""Where what the authorizer says and what a real request can do come apart (rbac.md S-15, S-33, S-35 to S-37)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from graphsec.compile import CLUSTER, World
+from graphsec.model.rbac import ALL, RBAC_GROUP, Request
+from graphsec.model.ref import Ref
+
+#: From this minor on, WebSocket exec, attach and port-forward also ask for `create` (S-37).
+_UPGRADE_MINOR = 35
+_UPGRADES = ("exec", "attach", "portforward")
+#: Verbs that the API server asks in a binding's namespace although the resource is cluster-scoped (S-43, S-83).
+_NAMESPACED_VERBS = {("bind", RBAC_GROUP, "clusterroles")}
+_OWN_NAMESPACE_VERBS = ("get", "update", "patch", "delete")
+
+
+def inert_because(world: World, request: Request, scope: str) -> str:
+    """Why a grant in ``scope`` serves no real request with these attributes, "" if it does."""
+    if request.url:
+        return "URLs are asked at cluster scope only (S-43)" if scope != CLUSTER else ""
+    if (request.subresource == ALL or "/" in request.resource) and request.resource != "userextras":
+        return "no real request asks for this literal subresource (S-15)"
+    if request.verb == "deletecollection" and request.name:
+        return "deletecollection never has a name (S-33)"
+    if scope == CLUSTER or world.discovery.namespaced(request.group, request.resource) is not False:
+        return ""
+    if _asked_in_namespace(request, scope):
+        return ""
+    return f"{request.resource} are cluster-scoped: a RoleBinding does not reach them (S-36)"
+
+
+def _asked_in_namespace(request: Request, scope: str) -> bool:
+    if request.verb == "use" or (request.verb, request.group, request.resource) in _NAMESPACED_VERBS:
+        return True
+    # S-35: requests on a namespace itself carry that namespace.
+    return (
+        (request.group, request.resource) == ("", "namespaces")
+        and request.verb in _OWN_NAMESPACE_VERBS
+        and request.name in ("", scope)
+    )
+
+
+def scope_unknown(world: World, request: Request) -> bool:
+    """True for a resource that neither the discovery table nor the input's CRDs know."""
+    return (
+        not request.url
+        and request.resource != ALL
+        and world.discovery.namespaced(request.group, request.resource) is None
+    )
+
+
+def unmet_condition(world: World, principals: Sequence[Ref], request: Request) -> str:
+    """What else a request must be allowed before it does anything, "" if nothing or if it is."""
+    if not needs_create(world, request):
+        return ""
+    create = msgspec.structs.replace(request, verb="create")
+    if world.access.first_allowing(principals, create):
+        return ""
+    return f"from 1.{_UPGRADE_MINOR} on also needs create {request.resource}/{request.subresource}, which is not granted (S-37)"
+
+
+def needs_create(world: World, request: Request) -> bool:
+    return (
+        world.minor >= _UPGRADE_MINOR
+        and request.verb == "get"
+        and (request.group, request.resource) == ("", "pods")
+        and request.subresource in _UPGRADES
+    )

@@ -1,0 +1,206 @@
+"""May this subject do this: one request, answered as a SubjectAccessReview would, and what a real request makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from graphsec.compile import CLUSTER, World
+from graphsec.errors import UsageError
+from graphsec.model.coverage import State
+from graphsec.model.rbac import MASTERS, Request, subject_ref
+from graphsec.model.ref import Ref
+from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
+from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence, rule_text
+from graphsec.query._needs import require
+from graphsec.query._reality import inert_because, unmet_condition
+from graphsec.query._words import request_words
+
+if TYPE_CHECKING:
+    from graphsec.diagram import Arrow, Vertex
+
+_SHIPPED_ROLES = ("cluster-admin", "admin", "edit", "view")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """``bool()`` is True for ``allow`` only. ``verdict`` is the authorizer's; ``word`` is what follows from it in reality."""
+
+    verdict: str
+    reason: str
+    because: tuple[Evidence, ...] = ()
+    #: False where no real request has these attributes (S-15, S-36).
+    effective: bool = True
+    #: A further request that must be allowed and is not.
+    unmet: str = ""
+    #: Bindings of the subject to roles whose content the input does not hold.
+    undetermined: tuple[Ref, ...] = ()
+    complete: bool = True
+    subject: Ref = Ref("User", "")
+    request: Request = Request(verb="")
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.verdict == "allow"
+
+    @property
+    def word(self) -> str:
+        """yes, no, conditional or unknown, as `can-i` prints it."""
+        if self.verdict == "allow":
+            return "yes" if self.effective and not self.unmet else "conditional"
+        return "unknown" if self.undetermined else "no"
+
+    def row(self, *, wide: bool) -> tuple[str, ...]:
+        return (self.word, self.reason)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "subject": str(self.subject),
+            "verdict": self.verdict,
+            "word": self.word,
+            "effective": self.effective,
+            "reason": self.reason,
+            "because": [proof.to_dict() for proof in self.because],
+        }
+
+    def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
+        if not self.because:
+            return [], []
+        proof = self.because[0]
+        return draw_grant(proof.subject or self.subject, proof, str(self.request), dashed=self.word != "yes")
+
+    def name(self) -> str:
+        return lower_name(self.subject)
+
+    def explanation(self) -> list[str]:
+        """Evidence in sentences, for ``--explain``."""
+        lines = []
+        for proof in self.because:
+            if proof.binding is None or proof.role is None or proof.rule is None:
+                lines.append(proof.semantics)
+                continue
+            origin = f" (from {proof.aggregated_from})" if proof.aggregated_from else ""
+            who = subject_text(proof.subject or self.subject)
+            lines.append(f"{_spaced(proof.binding)} ({proof.source}) binds {who} to {_spaced(proof.role)}")
+            lines.append(f"{_spaced(proof.role)}, rule {proof.rule_index + 1}{origin} ({proof.rule_source}): {rule_text(proof.rule)}")
+        return lines
+
+
+def _spaced(ref: Ref) -> str:
+    return f"{ref.kind} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind} {ref.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanI:
+    """May ``user`` in ``groups`` do ``verb``? ``groups`` None adds the implicit and listed ones, else they are exact (S-95)."""
+
+    ask: ClassVar[str] = "can-i"
+    verb: str
+    user: str
+    groups: tuple[str, ...] | None = None
+    resource: str = ""
+    group: str = ""
+    subresource: str = ""
+    name: str = ""
+    namespace: str = ""
+    url: str = ""
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return ("ANSWER", "REASON")
+
+    def command(self) -> str:
+        words = request_words(self.resource, self.group, self.subresource, self.name, self.url)
+        scope = f" -n {self.namespace}" if self.namespace else ""
+        groups = "".join(f" --as-group {group}" for group in self.groups or ())
+        return f"can-i {self.verb} {words}{scope} --as {self.user}{groups}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "verb": self.verb,
+            "user": self.user,
+            "groups": list(self.groups) if self.groups is not None else None,
+            **{key: getattr(self, key) for key in ("group", "resource", "subresource", "name", "namespace", "url")},
+        }
+
+    def request(self) -> Request:
+        return Request(
+            verb=self.verb,
+            group=self.group,
+            resource=self.resource,
+            subresource=self.subresource,
+            name=self.name,
+            namespace=self.namespace,
+            url=self.url,
+        )
+
+    def answer(self, world: World) -> Answer[Decision]:
+        decision = self.decide(world)
+        return Answer(
+            question=self,
+            items=(decision,),
+            complete=decision.complete,
+            coverage=world.coverage,
+            diagnostics=world.diagnostics,
+            warnings=decision.warnings,
+        )
+
+    def decide(self, world: World) -> Decision:
+        """Raises InputError without any RBAC object, UsageError without a verb or with both a resource and a URL."""
+        if not self.verb or bool(self.resource) is bool(self.url):
+            raise UsageError("can-i takes a verb and either a resource or a URL")
+        complete, warnings = require(world, self.ask)
+        groups = world.groups_of(self.user) if self.groups is None else self.groups
+        base = {"complete": complete, "warnings": warnings, "subject": subject_ref(self.user), "request": self.request()}
+        if MASTERS in groups:
+            return Decision(verdict="allow", reason="member of system:masters", because=(MASTERS_EVIDENCE,), **base)  # type: ignore[arg-type]
+        return self._decide(world, world.principals(self.user, groups), base)
+
+    def _decide(self, world: World, principals: tuple[Ref, ...], base: dict[str, Any]) -> Decision:
+        request = self.request()
+        found = world.access.first_allowing(principals, request)
+        if found is None:
+            waiting = _undetermined(world, principals, request)
+            return Decision(verdict="no", reason=_refusal(world, request, waiting), undetermined=waiting, **base)
+        binding = world.access.bindings[found[0]]
+        subject = next(principal for principal in principals if principal in binding.subjects)
+        inert = _inert(world, principals, request, binding.scope)
+        unmet = unmet_condition(world, principals, request)
+        reason = f"granted by {binding.ref} to {subject_text(subject)}"
+        if inert or unmet:
+            reason = f"the authorizer says yes ({reason}), but {inert or unmet}"
+        proof = evidence(world.access, found[0], found[1], subject)
+        return Decision(verdict="allow", reason=reason, because=(proof,), effective=not inert, unmet=unmet, **base)
+
+
+def _inert(world: World, principals: tuple[Ref, ...], request: Request, scope: str) -> str:
+    """Why an allowed request serves nothing. What is also allowed at cluster scope is real there (S-36)."""
+    reason = inert_because(world, request, scope if scope != CLUSTER else CLUSTER)
+    if not reason or scope == CLUSTER:
+        return reason
+    at_cluster = msgspec.structs.replace(request, namespace="")
+    if world.access.first_allowing(principals, at_cluster) and not inert_because(world, at_cluster, CLUSTER):
+        return ""
+    return reason
+
+
+def _undetermined(world: World, principals: tuple[Ref, ...], request: Request) -> tuple[Ref, ...]:
+    """Bindings of the principals to roles that the input should hold and does not: their content is unknown."""
+    absent = world.coverage["ClusterRole"].state in (State.ABSENT, State.PARTIAL)
+    return tuple(
+        binding.ref
+        for binding in world.access.dangling()
+        if binding.scope in (CLUSTER, request.namespace)
+        and any(principal in binding.subjects for principal in principals)
+        and binding.role.kind == "ClusterRole"
+        and (absent or binding.role.name in _SHIPPED_ROLES)
+    )
+
+
+def _refusal(world: World, request: Request, waiting: tuple[Ref, ...]) -> str:
+    if waiting:
+        roles = {binding.ref: binding.role for binding in world.access.bindings}
+        missing = ", ".join(f"{ref} → {roles[ref]}" for ref in waiting[:3])
+        return f"depends on roles that are not in the input: {missing} (--with-defaults adds the shipped ones)"
+    return f"no binding grants {request}"
