@@ -321,6 +321,7 @@ HOSTILE = {
     "empty documents": "'---\\n' * 1_000_000",
     "comments": "'# x\\r\\n' * 1_000_000",
     "directives": "'%\\n' * 1_000_000",
+    "tag directives": "''.join(f'%TAG !a{i}! b\\n' for i in range(300_000)) + '---\\na: 1'",
     "keys": "'a:\\n' + ''.join(f' k{i}: 1\\n' for i in range(1_000_000))",
 }
 

@@ -178,9 +178,9 @@ class Access:
         """Bindings whose role is not there (S-02)."""
         return [binding for binding in self.bindings if binding.role not in self.roles]
 
-    def content_classes(self) -> dict[Ref, int]:
-        """Content id by role, for the roles that a binding refers to."""
-        return dict(self._content_of)
+    def rules_by_role(self) -> dict[Ref, tuple[int, ...]]:
+        """Ids of the distinct rules of every role that a binding refers to."""
+        return {ref: self._contents[content] for ref, content in self._content_of.items()}
 
 
 def grant_access(cluster: Cluster) -> tuple[Access, list[Diagnostic]]:

@@ -51,8 +51,12 @@ _STRIDE: Final = 1024
 #: kubectl's bound on the share of aliases falls from 0.99 to 0.10 between these numbers of decoded nodes.
 _SHARE_FALLS: Final = (400_000, 4_000_000)
 
-#: Not worth a parser: one document in two is empty where files were joined.
+#: Not worth a parser of its own; joined files hold many.
 _EMPTY: Final = ("", "---", "---\n", "---\r\n")
+
+#: libyaml compares every `%TAG` directive with every other.
+_TAG_DIRECTIVE: Final = re.compile("[\r\n\x85\u2028\u2029]%TAG")
+_MOST_TAG_DIRECTIVES: Final = 100
 
 _SOURCE_COMMENT: Final = re.compile(r"(?:---[^\n]*\n)?(?:[ \t\r]*(?:#[^\n]*)?\n)*?# Source: (\S[^\r\n]*)")
 
@@ -201,6 +205,9 @@ class _Reader:
         self._list: tuple[dict[Any, Any], int] | None = None
 
     def events(self) -> Iterator[Event]:
+        if "%TAG" in self._text and len(_TAG_DIRECTIVE.findall(self._text)) > _MOST_TAG_DIRECTIVES:
+            yield Problem("GS-IN-001", f"more than {_MOST_TAG_DIRECTIVES} `%TAG` directives", self._first_line)
+            return
         try:
             self._pull: Callable[[], Any] = CParser(self._text).get_event
             yield from self._documents()
@@ -256,7 +263,6 @@ class _Reader:
         marks: dict[Any, Any] = {}
         checkpoint = self._nodes + _STRIDE
         while type(event := self._pull()) is not MappingEndEvent:
-            self._stack.clear()
             self._nodes += 1
             if self._nodes >= checkpoint:
                 self._check_object(event)
@@ -295,7 +301,7 @@ class _Reader:
         items = root.get("items", ())
         if self._list:
             self._list = None
-        elif _is_list(root) and isinstance(items, Lines):  # through an alias, a merge, or after a kind like `FooList`
+        elif _is_list(root) and isinstance(items, Lines):  # through an alias or a merge
             for body, place in zip_longest(items, items.lines, fillvalue=line):
                 yield self._listed(body, place, _text(root, "kind"))
         elif items is not None or not _is_list(root):
@@ -332,7 +338,6 @@ class _Reader:
         has_properties, aliases, room = self._has_properties, self._aliases, self._limits.depth - depth
         nodes, checkpoint = self._nodes, self._nodes + _STRIDE
         stack = self._stack
-        stack.clear()
         # The container at hand. Of a mapping, `marks` are its keys' places and `key` waits for its value; of a sequence
         # `marks` is None.
         container: Any = None

@@ -1,0 +1,1 @@
+"""Questions: frozen values with one ``answer(world)``; a module each."""

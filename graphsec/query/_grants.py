@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from graphsec.compile import Access
 from graphsec.model.rbac import MASTERS, PolicyRule
 from graphsec.model.ref import Ref
-from graphsec.query._answer import Evidence, subject_text
+from graphsec.query._answer import Evidence
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -42,22 +43,22 @@ def rule_text(rule: PolicyRule) -> str:
     return f"[{groups}] [{' '.join(rule.resources)}] [{' '.join(rule.verbs)}]{names}"
 
 
+def vertex(ref: Ref) -> Vertex:
+    """A principal, binding or role as pictures show it; the picture itself adds the namespace."""
+    from graphsec.diagram import DrawnKind, Vertex
+
+    kind = DrawnKind(ref.kind) if ref.kind in DrawnKind._value2member_map_ else DrawnKind.OTHER
+    return Vertex(key=str(ref), label=ref.name, kind=kind, group=ref.namespace or "")
+
+
 def draw_grant(subject: Ref, proof: Evidence, permission: str, *, dashed: bool) -> tuple[list[Vertex], list[Arrow]]:
     """Subject, binding, role and permission as a chain."""
     from graphsec.diagram import Arrow, DrawnKind, Line, Vertex
 
-    def vertex(ref: Ref, label: str) -> Vertex:
-        return Vertex(key=str(ref), label=label, kind=DrawnKind(ref.kind), group=ref.namespace or "")
-
     line = Line.DASHED if dashed else Line.SOLID
     goal = Vertex(key=f"Permission/{permission}", label=permission, kind=DrawnKind.PERMISSION)
-    start = vertex(subject, subject_text(subject))
+    start = vertex(subject)
     if proof.binding is None or proof.role is None:
-        return [start, goal], [Arrow(tail=start.key, head=goal.key, label=proof.semantics[:4], style=line)]
-    binding = vertex(proof.binding, proof.binding.name)
-    role = vertex(proof.role, proof.role.name)
-    return [start, binding, role, goal], [
-        Arrow(tail=start.key, head=binding.key, style=line),
-        Arrow(tail=binding.key, head=role.key, style=line),
-        Arrow(tail=role.key, head=goal.key, style=line),
-    ]
+        return [start, goal], [Arrow(tail=start.key, head=goal.key, label=proof.semantics.partition(":")[0], style=line)]
+    chain = [start, vertex(proof.binding), vertex(proof.role), goal]
+    return chain, [Arrow(tail=tail.key, head=head.key, style=line) for tail, head in pairwise(chain)]

@@ -1,0 +1,7 @@
+"""``python -m graphsec``."""
+
+import sys
+
+from graphsec.cli import main
+
+sys.exit(main())

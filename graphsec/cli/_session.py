@@ -1,0 +1,227 @@
+"""One run of a question: load, ask, print to stdout what was asked for and to stderr what there is to say."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from graphsec.api import load
+from graphsec.cli._options import Common
+from graphsec.compile import World
+from graphsec.errors import InputError, UsageError
+from graphsec.model.coverage import RBAC_KINDS, State
+from graphsec.model.diagnostic import CODES, Diagnostic, Severity
+from graphsec.model.text import safe
+from graphsec.query._answer import Answer
+from graphsec.query._needs import COLLECT
+
+_TERMINAL_ROWS = 50
+#: Work that takes longer than this says so on a terminal.
+_PATIENCE = 1.0
+
+
+def open_world(common: Common) -> World:
+    """The world of ``-f``, ``$GRAPHSEC_INPUT`` or piped stdin. Raises InputError with the command to collect one."""
+    inputs = list(common.filename) or _fallback_inputs()
+    with progress(f"reading {', '.join(inputs)}", common):
+        return load(
+            *inputs,
+            namespace=common.default_namespace or common.namespace or "default",
+            memberships=common.memberships or None,
+            k8s_version=common.k8s_version or None,
+            with_defaults=common.with_defaults,
+            strict=common.strict,
+            exclude=common.exclude,
+            limits=common.limits,
+        )
+
+
+def _fallback_inputs() -> list[str]:
+    named = os.environ.get("GRAPHSEC_INPUT")
+    if named:
+        return named.split(os.pathsep)
+    if sys.stdin is not None and not sys.stdin.isatty():
+        return ["-"]
+    raise InputError("no input: give `-f FILE|DIR|-`", help=f"collect one with\n    {COLLECT}")
+
+
+@contextmanager
+def progress(text: str, common: Common) -> Iterator[None]:
+    """Say on a terminal what takes longer than a second; never in CI, never with -q."""
+    if common.quiet or not sys.stderr.isatty() or os.environ.get("CI"):
+        yield
+        return
+    shown = threading.Event()
+
+    def show() -> None:
+        shown.set()
+        print(f"{safe(text)} ...", end="", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(_PATIENCE, show)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if shown.is_set():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def say(text: str, common: Common) -> None:
+    if not common.quiet:
+        print("\n".join(map(safe, text.splitlines())), file=sys.stderr)
+
+
+def warn(text: str, common: Common) -> None:
+    say(f"Warning: {text}", common)
+
+
+def without_builtin(world: World, answer: Answer[Any], common: Common) -> tuple[Answer[Any], int]:
+    """The answer without items whose every binding is shipped with Kubernetes, and how many those were."""
+    if common.include_builtin:
+        return answer, 0
+    kept = tuple(
+        item
+        for item in answer.items
+        if not all(proof.binding is None or world.provenance.is_builtin(proof.binding) for proof in item.because)
+    )
+    return replace(answer, items=kept), len(answer.items) - len(kept)
+
+
+def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
+    """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work."""
+    from graphsec.render import Options
+
+    say(f"# {answer.question.command()}", common)
+    options = Options(
+        headers=not common.no_headers,
+        limit=_limit(common),
+        fold=common.fold,
+        max_nodes=common.max_nodes,
+        raw_csv=common.raw_csv,
+    )
+    reports = [_report(text) for text in common.out]
+    _write_stdout(answer, common, options)
+    for name, path in reports:
+        _write_report(answer, name, path, common, replace(options, limit=0))
+    _aftermath(answer, common, options, summary)
+    if any(CODES[diagnostic.code].limit for diagnostic in answer.diagnostics):
+        return 4
+    return 3 if common.fail_on_incomplete and not answer.complete else 0
+
+
+def _limit(common: Common) -> int:
+    if common.limit >= 0:
+        return common.limit
+    return _TERMINAL_ROWS if sys.stdout.isatty() else 0
+
+
+def _report(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or not path:
+        raise UsageError(f"no report: `{text}`", help="write it as `--out FORMAT=FILE`")
+    _renderer(name)
+    return name, Path(path)
+
+
+def _renderer(name: str) -> Any:
+    from graphsec.render import renderers
+
+    found = renderers().get(name)
+    if found is None:
+        import difflib
+
+        near = difflib.get_close_matches(name, renderers(), n=1)
+        hint = f" (did you mean `{near[0]}`?)" if near else ""
+        raise UsageError(f"unknown format `{name}`{hint}", help=f"formats: {', '.join(sorted(renderers()))}")
+    return found
+
+
+def check_formats(common: Common) -> None:
+    """Raises UsageError before any work is done."""
+    _renderer(common.output)
+    for text in common.out:
+        _report(text)
+    if common.fold not in ("namespace", "class", "workload", "none"):
+        raise UsageError(f"unknown fold `{common.fold}`", help="folds: namespace, class, workload, none")
+
+
+def _rendered(answer: Answer[Any], name: str, options: Any) -> tuple[str, str | bytes, str]:
+    """(format, output, remark); without Graphviz a picture becomes its DOT text."""
+    from graphsec.diagram import RenderError
+
+    try:
+        return name, _renderer(name).render(answer, options), ""
+    except RenderError as error:
+        text = _renderer("dot").render(answer, options)
+        return "dot", text, f"{error.message}; the DOT text was written, render it with `dot -T{name} FILE`"
+
+
+def _write_stdout(answer: Answer[Any], common: Common, options: Any) -> None:
+    if common.output == "png" and sys.stdout.isatty():
+        raise UsageError("a PNG is no text for a terminal", help="write it with `--out png=FILE`")
+    _, output, remark = _rendered(answer, common.output, options)
+    if isinstance(output, bytes):
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+    else:
+        sys.stdout.buffer.write(output.encode("utf-8", "backslashreplace"))
+        sys.stdout.flush()
+    if remark:
+        warn(remark, common)
+
+
+def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, options: Any) -> None:
+    written, output, remark = _rendered(answer, name, options)
+    if written != name:
+        path = path.with_name(path.name + ".dot")
+    try:
+        path.write_bytes(output if isinstance(output, bytes) else output.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    if remark:
+        warn(remark, common)
+    say(f"Wrote {path}", common)
+
+
+def _aftermath(answer: Answer[Any], common: Common, options: Any, summary: Sequence[str]) -> None:
+    hidden = len(answer) - options.limit if options.limit and common.output in ("table", "wide") else 0
+    if hidden > 0:
+        say(f"{hidden:,} more rows (--limit 0)", common)
+    for line in (*summary, *answer.notes):
+        say(line, common)
+    for warning in answer.warnings:
+        warn(warning, common)
+    say(coverage_line(answer), common)
+    print_diagnostics(answer.diagnostics, common)
+
+
+def coverage_line(answer: Answer[Any]) -> str:
+    """`Coverage: RBAC 4 of 4 kinds loaded, assumed full (no typed lists).`"""
+    entries = [answer.coverage[kind] for kind in RBAC_KINDS]
+    loaded = sum(entry.state is not State.ABSENT for entry in entries)
+    states = {entry.state for entry in entries}
+    if State.PARTIAL in states:
+        word = f"in part ({', '.join(entry.kind for entry in entries if entry.state is State.PARTIAL)})"
+    elif State.ASSUMED in states:
+        word = "assumed full (the input does not prove it)"
+    else:
+        word = "complete"
+    return f"Coverage: RBAC {loaded} of {len(entries)} kinds loaded, {word}."
+
+
+def print_diagnostics(diagnostics: Sequence[Diagnostic], common: Common) -> None:
+    if common.verbose:
+        for diagnostic in diagnostics:
+            say(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}", common)
+        return
+    errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+    warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
+    if errors or warnings:
+        say(f"Diagnostics: {errors} errors, {warnings} warnings (graphsec inspect --diagnostics)", common)

@@ -1,0 +1,302 @@
+"""The commands: each reads its words, asks one question and delivers the answer. No logic and no formatting here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from graphsec.cli import _session as session
+from graphsec.cli._options import Common, with_common
+from graphsec.cli._words import Target, parse_target, parse_verbs
+from graphsec.compile import World
+from graphsec.errors import UsageError
+from graphsec.model.rbac import username
+from graphsec.query._subjects import known_or_suggest, parse_subject
+from graphsec.query.bindings import Bindings
+from graphsec.query.can_i import CanI
+from graphsec.query.inspect import Inspect
+from graphsec.query.matrix import SENSITIVE, VERBS, Column, Matrix
+from graphsec.query.what_can import WhatCan
+from graphsec.query.who_can import WhoCan
+
+app = typer.Typer(
+    name="graphsec",
+    help="Who can read secrets, what may this account do: Kubernetes RBAC answered offline, with evidence.\n\n"
+    "Sentences work too: `graphsec who can read secrets in prod -f cluster.json`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Verb = Annotated[str, typer.Argument(help="Verb, list (get,list) or group: read, write, admin.", show_default=False)]
+_Type = Annotated[
+    str, typer.Argument(metavar="TYPE[/NAME]|URL", help="Resource type, its name or subresource, or a URL.", show_default=False)
+]
+_Subresource = Annotated[str, typer.Option("--subresource", help="Subresource, e.g. exec.", show_default=False)]
+_Name = Annotated[str, typer.Option("--name", help="Name of the object, also TYPE/NAME.", show_default=False)]
+
+
+@app.command("who-can")
+@with_common
+def who_can(
+    common: Common,
+    verb: _Verb,
+    target: _Type,
+    subresource: _Subresource = "",
+    name: _Name = "",
+    scope: Annotated[str, typer.Option("--scope", help="cluster: only cluster-wide grants.", show_default=False)] = "",
+    as_people: Annotated[bool, typer.Option("--as-people", help="Name the members of groups.")] = False,
+    expect_none: Annotated[bool, typer.Option("--expect-none", help="Exit 1 if somebody can.")] = False,
+) -> int:
+    """Who may do this: every holder with its binding, role, file and line."""
+    if scope not in ("", "cluster", "any"):
+        raise UsageError(f"unknown scope `{scope}`", help="scopes: cluster, any; a namespace with -n")
+    world = session.open_world(common)
+    verbs = parse_verbs(verb, world)
+    asked = parse_target(target, world, subresource=subresource, name=name)
+    namespace = common.namespace or _own_namespace(asked)
+    question = WhoCan(
+        verbs=verbs,
+        resource=asked.resource,
+        group=asked.group,
+        subresource=asked.subresource,
+        name=asked.name,
+        url=asked.url,
+        namespace=namespace if scope != "cluster" else "",
+        any_namespace=scope == "any" or not (namespace or scope or asked.url),
+        any_name=not asked.name,
+        as_people=as_people,
+    )
+    answer, left_out = session.without_builtin(world, question.answer(world), common)
+    if asked.warning:
+        answer = replace(answer, warnings=(*answer.warnings, asked.warning))
+    code = session.deliver(answer, common, [_subjects_line(answer, left_out)])
+    return code or int(expect_none and bool(answer))
+
+
+def _own_namespace(asked: Target) -> str:
+    """A request on one namespace carries that namespace (S-35)."""
+    return asked.name if (asked.resource, asked.group) == ("namespaces", "") else ""
+
+
+def _subjects_line(answer: Any, left_out: int) -> str:
+    subjects = len({item.subject for item in answer})
+    hidden = f" ({left_out} built-in left out, system:masters among them: --include-builtin)" if left_out else ""
+    return f"{subjects:,} subject{'' if subjects == 1 else 's'}{hidden}"
+
+
+@app.command("can-i")
+@with_common
+def can_i(
+    common: Common,
+    verb: Annotated[str, typer.Argument(help="Verb.", show_default=False)] = "",
+    target: Annotated[str, typer.Argument(metavar="TYPE[/NAME]|URL", help="Resource type, or a URL.", show_default=False)] = "",
+    subject: Annotated[str, typer.Option("--as", help="User name, sa:NS/NAME or another spelling.", show_default=False)] = "",
+    groups: Annotated[list[str], typer.Option("--as-group", help="Group of the user (repeatable).", show_default=False)] = [],  # noqa: B006
+    subresource: _Subresource = "",
+    name: _Name = "",
+    list_all: Annotated[bool, typer.Option("--list", help="List all that the subject may do.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which binding and rule decide.")] = False,
+) -> int:
+    """May this subject do this? Prints yes, no, conditional or unknown; exits 0 for yes, 1 otherwise."""
+    if not subject:
+        raise UsageError("can-i needs a subject: there is no current user offline", help="`--as USER` or `--as sa:NS/NAME`")
+    world = session.open_world(common)
+    if list_all:
+        return _list_grants(world, subject, common)
+    if not verb or not target:
+        raise UsageError("can-i takes a verb and a type", help="graphsec can-i VERB TYPE[/NAME] --as SUBJECT")
+    asked = parse_target(target, world, subresource=subresource, name=name)
+    principal = parse_subject(subject, world)
+    if principal.kind == "Group":
+        raise UsageError("a group makes no requests", help=f"`--as USER --as-group {principal.name}`")
+    question = CanI(
+        verb=_one_verb(verb, world),
+        user=username(principal),
+        groups=_impersonated(tuple(groups)) if groups else None,
+        resource=asked.resource,
+        group=asked.group,
+        subresource=asked.subresource,
+        name=asked.name,
+        url=asked.url,
+        namespace=common.namespace or _own_namespace(asked),
+    )
+    answer = question.answer(world)
+    decision = answer.items[0]
+    if common.output == "table":
+        if not common.quiet:
+            print(decision.word)
+            for line in decision.explanation() if explain else ():
+                print(f"  {session.safe(line)}")
+        warnings = (*decision.warnings, *([asked.warning] if asked.warning else []))
+        for warning in warnings:
+            session.warn(warning, common)
+        if decision.word != "yes" or explain:
+            session.say(decision.reason, common)
+        code = 3 if common.fail_on_incomplete and not decision.complete else 0
+    else:
+        code = session.deliver(answer, common)
+    return code or int(decision.word != "yes")
+
+
+def _impersonated(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """The groups of an impersonated request: those given, and system:authenticated unless anonymous (S-70)."""
+    return groups if "system:unauthenticated" in groups else (*groups, "system:authenticated")
+
+
+def _one_verb(text: str, world: World) -> str:
+    verbs = parse_verbs(text, world)
+    if len(verbs) != 1:
+        raise UsageError(f"can-i asks one verb, `{text}` is {len(verbs)}", help=f"one of {', '.join(verbs)}, or who-can")
+    return verbs[0]
+
+
+@app.command("what-can")
+@with_common
+def what_can(
+    common: Common,
+    subject: Annotated[str, typer.Argument(help="sa:NS/NAME, user:NAME, group:NAME or a user name.", show_default=False)],
+) -> int:
+    """Everything a subject may do; `-o yaml` gives an equivalent minimal role."""
+    return _list_grants(session.open_world(common), subject, common)
+
+
+def _list_grants(world: World, subject: str, common: Common) -> int:
+    principal = parse_subject(subject, world)
+    unknown = known_or_suggest(principal, world)
+    if unknown:
+        session.warn(unknown, common)
+    answer = WhatCan(subject=principal).answer(world)
+    return session.deliver(answer, common, [f"{len(answer):,} rules"])
+
+
+@app.command("matrix")
+@with_common
+def matrix(
+    common: Common,
+    types: Annotated[list[str], typer.Argument(metavar="[TYPE]...", help="Resource types (default: the sensitive ones).", show_default=False)] = [],  # noqa: B006
+) -> int:
+    """Subjects by resources: which verbs each class of subjects holds."""
+    world = session.open_world(common)
+    columns = tuple(_column(parse_target(word, world)) for word in types) or SENSITIVE
+    answer, left_out = Matrix(resources=columns, namespace=common.namespace).answer(world), 0
+    return session.deliver(answer, common, [f"{len(answer):,} classes of subjects"] if not left_out else [])
+
+
+def _column(asked: Target) -> Column:
+    if asked.url:
+        raise UsageError("matrix takes resource types, no URLs", help="graphsec who-can get URL")
+    subresources = asked.known.subresources if asked.known else {}
+    verbs = subresources.get(asked.subresource, ()) if asked.subresource else VERBS
+    return Column(resource=asked.resource, group=asked.group, subresource=asked.subresource, verbs=verbs or VERBS)
+
+
+@app.command("bindings")
+@with_common
+def bindings(
+    common: Common,
+    subject: Annotated[str, typer.Option("--subject", help="Bindings of this subject and its groups.", show_default=False)] = "",
+    role: Annotated[str, typer.Option("--role", help="Bindings to this role: NAME, ClusterRole/NAME, Role/NS/NAME.", show_default=False)] = "",
+) -> int:
+    """Look up bindings by subject, role and namespace."""
+    world = session.open_world(common)
+    principal = parse_subject(subject, world) if subject else None
+    answer = Bindings(subject=principal, role=role, namespace=common.namespace).answer(world)
+    return session.deliver(answer, common, [f"{len(answer):,} bindings"])
+
+
+@app.command("inspect")
+@with_common
+def inspect(
+    common: Common,
+    diagnostics: Annotated[bool, typer.Option("--diagnostics", help="Print each diagnostic instead.")] = False,
+) -> int:
+    """What was loaded, what it lacks, and which questions it can answer."""
+    world = session.open_world(common)
+    if diagnostics and common.output == "table":
+        for diagnostic in world.diagnostics:
+            print(session.safe(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}"))
+        return 4 if any(session.CODES[diagnostic.code].limit for diagnostic in world.diagnostics) else 0
+    return session.deliver(Inspect().answer(world), common)
+
+
+@app.command("explain")
+def explain(
+    code: Annotated[str, typer.Argument(help="Diagnostic code, e.g. GS-IN-020.", show_default=False)],
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json.")] = "table",
+) -> int:
+    """What a diagnostic means and what to do about it."""
+    found = session.CODES.get(code.upper())
+    if found is None:
+        import difflib
+
+        near = difflib.get_close_matches(code.upper(), session.CODES, n=1)
+        raise UsageError(f"unknown code `{code}`", help=f"did you mean {near[0]}?" if near else ", ".join(session.CODES))
+    if output == "json":
+        import msgspec
+
+        fields = {"code": found.code, "severity": found.severity.value, "title": found.title, "meaning": found.meaning}
+        print(msgspec.json.format(msgspec.json.encode(fields | {"remedy": found.remedy}, order="sorted")).decode())
+        return 0
+    strict = "fails under --strict (exit 3)" if found.fails_strict else "exit 4" if found.limit else "kept under --strict"
+    print(f"{found.code} {found.title} ({found.severity}, {strict})\n\n{found.meaning}\n\nRemedy: {found.remedy}")
+    return 0
+
+
+@app.command("schema")
+def schema(name: Annotated[str, typer.Argument(help="answer", show_default=False)] = "answer") -> int:
+    """Print the JSON Schema of an output."""
+    from graphsec.render import schema as read_schema
+
+    print(read_schema(name), end="")
+    return 0
+
+
+@app.command("collect")
+def collect() -> int:
+    """Print the kubectl commands that collect a complete input (read-only)."""
+    from graphsec.query._needs import COLLECT, COLLECT_SECRETS
+
+    print(f"{COLLECT}\n{COLLECT_SECRETS}")
+    return 0
+
+
+@app.command("completion")
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", show_default=False)]) -> int:
+    """Print a completion script for a shell."""
+    from graphsec.cli._completion import script
+
+    print(script(shell), end="")
+    return 0
+
+
+@app.command("doctor")
+def doctor() -> int:
+    """Versions of what graphsec runs on, and whether Graphviz is there."""
+    import platform
+    import shutil
+    from importlib.metadata import version
+
+    from graphsec import __version__
+
+    print(f"graphsec   {__version__}\npython     {platform.python_version()}")
+    for package in ("msgspec", "PyYAML", "numpy", "networkx", "typer", "graphviz"):
+        print(f"{package:<10} {version(package)}")
+    print(f"dot        {shutil.which('dot') or 'not found: pictures are written as DOT text'}")
+    return 0
+
+
+@app.command("version")
+def show_version() -> int:
+    """Print the version."""
+    from graphsec import __version__
+
+    print(f"graphsec {__version__}")
+    return 0
+
+

@@ -1,0 +1,529 @@
+"""Saved queries: YAML files that hold one question each, why it matters, and expectations that prove it.
+
+This is tier 1 of interface.md §7, ``ask:`` with parameters. What a file may hold is what the Structs below declare.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypedDict, get_args
+
+import msgspec
+
+from graphsec.compile import World, compile_world
+from graphsec.errors import InputError, UsageError
+from graphsec.loading import Limits, LoadOptions, all_default_objects, load_cluster
+from graphsec.loading.documents import Event, Item, Lines, Problem
+from graphsec.loading.text import decode_text
+from graphsec.loading.yaml_reader import read_yaml
+from graphsec.model.discovery import DEFAULT_MINOR, Discovery
+from graphsec.model.rbac import ALL, username
+from graphsec.model.ref import Ref, Source
+from graphsec.query._answer import Answer, Evidence
+from graphsec.query._grants import MASTERS_GROUP
+from graphsec.query._subjects import parse_subject
+from graphsec.query.can_i import CanI, Decision
+from graphsec.query.what_can import Grant, WhatCan
+from graphsec.query.who_can import AccessItem, WhoCan
+
+Severity = Literal["info", "low", "medium", "high", "critical"]
+Confidence = Literal["low", "medium", "high"]
+#: In rising order.
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+VERB_GROUPS = {
+    "read": ("get", "list", "watch"),
+    "write": ("create", "update", "patch", "delete", "deletecollection"),
+    "admin": ("*",),
+}
+_CHOICES = {
+    "severity": SEVERITIES,
+    "confidence": get_args(Confidence),
+    "ask": ("who_can", "what_can", "can_i"),
+    "scope": ("any", "cluster"),
+    "apiVersion": ("graphsec/v1",),
+}
+#: Keys of tiers 2 and 3, which are refused by name rather than as misspellings.
+_LATER = {
+    "where": "a condition in CEL (tier 2)",
+    "params": "parameters of a condition (tier 2)",
+    "match": "a path pattern (tier 3)",
+}
+_ID = r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$"
+_TAG = re.compile(r"(CIS-\d+(\.\d+)+|T\d{4}(\.\d{3})?|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
+_TITLE_LENGTH = 100
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Part of a query file: a key that is not declared here is a misspelling."""
+
+
+class Target(_Strict, frozen=True, kw_only=True):
+    """Verbs on a resource as kubectl spells it, or on a URL. A verb group stands for its verbs: `[read, patch]`."""
+
+    verbs: tuple[str, ...] | str = ()
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.verbs:
+            raise ValueError("`verbs` is missing or empty")
+        if bool(self.resource) is bool(self.url):
+            raise ValueError("one of `resource` and `url` is needed")
+        if self.url and (self.subresource or self.name):
+            raise ValueError("`url` goes with `verbs` alone")
+
+    def all_verbs(self) -> tuple[str, ...]:
+        words = (self.verbs,) if isinstance(self.verbs, str) else self.verbs
+        return tuple(dict.fromkeys(verb for word in words for verb in VERB_GROUPS.get(word, (word,))))
+
+    def words(self, discovery: Discovery) -> _Words:
+        """The literal words of a request, without its verb."""
+        resource, group = resolve_resource(self.resource, discovery)
+        return _Words(resource=resource, group=group, subresource=self.subresource, name=self.name, url=self.url)
+
+
+class _Words(TypedDict):
+    resource: str
+    group: str
+    subresource: str
+    name: str
+    url: str
+
+
+def resolve_resource(word: str, discovery: Discovery) -> tuple[str, str]:
+    """(resource, group) of kubectl's spelling; a word that is not in the table is literal: ``RESOURCE.GROUP``.
+
+    ``*`` is every resource of every group, as on the command line.
+    """
+    if word == ALL:
+        return ALL, ALL
+    found = discovery.find(word)
+    if found:
+        return found[0].name, found[0].group
+    resource, _, group = word.partition(".")
+    return resource, group
+
+
+class WhoCanParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="who_can"):
+    """Everyone who may do this, or any of ``any_of``: in any namespace unless ``scope`` or ``namespace`` says less."""
+
+    any_of: tuple[Target, ...] = ()
+    scope: Literal["any", "cluster"] = "any"
+    namespace: str = ""
+    any_name: bool = True
+    #: Keep the holders that every cluster has, and system:masters.
+    builtin: bool = False
+    effective_only: bool = True
+
+    def __post_init__(self) -> None:
+        if self.namespace and self.scope == "cluster":
+            raise ValueError("`namespace` and `scope: cluster` exclude each other")
+        if not self.any_of:
+            super().__post_init__()
+        elif self.verbs or self.resource or self.url or self.subresource or self.name:
+            raise ValueError("`any_of` holds verbs, resource and url itself; none may stand beside it")
+
+    def targets(self) -> tuple[Target, ...]:
+        return self.any_of or (self,)
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return WhoCan(verbs=()).columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        return [
+            WhoCan(
+                verbs=target.all_verbs(),
+                namespace=self.namespace,
+                any_namespace=self.scope == "any" and not self.namespace,
+                any_name=self.any_name and not target.name,
+                **target.words(world.discovery),
+            ).answer(world)
+            for target in self.targets()
+        ]
+
+    def kept(self, world: World, items: Iterable[AccessItem]) -> list[AccessItem]:
+        """The items of all requests without those left out: one per subject and scope, as who-can lists them."""
+        wanted = [item for item in items if self.builtin or not _is_builtin(world, item)]
+        if self.effective_only:
+            wanted = [item for item in wanted if item.effective and not item.unmet]
+        merged: dict[tuple[Ref, str, bool], AccessItem] = {}
+        for item in wanted:
+            key = (item.subject, item.scope, bool(item.names))
+            merged[key] = _merged(merged[key], item) if key in merged else item
+        return list(merged.values())
+
+
+class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="what_can"):
+    """Everything that these subjects may do, also through their groups."""
+
+    subjects: tuple[str, ...]
+    builtin: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.subjects:
+            raise ValueError("`subjects` is empty")
+
+    def targets(self) -> tuple[Target, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return WhatCan(subject=MASTERS_GROUP).columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        return [WhatCan(subject=parse_subject(subject, world)).answer(world) for subject in self.subjects]
+
+    def kept(self, world: World, items: Iterable[Grant]) -> list[Grant]:
+        return [item for item in items if self.builtin or not _is_builtin(world, item)]
+
+
+class CanIParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="can_i"):
+    """Whether this subject may do this, asked in ``namespace`` or at cluster scope: an item per verb that it may."""
+
+    subject: str
+    namespace: str = ""
+    effective_only: bool = True
+
+    def targets(self) -> tuple[Target, ...]:
+        return (self,)
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return CanI(verb="", user="").columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        subject = parse_subject(self.subject, world)
+        is_group = subject.kind == "Group"
+        return [
+            CanI(
+                verb=verb,
+                user="" if is_group else username(subject),
+                groups=(subject.name,) if is_group else None,
+                namespace=self.namespace,
+                **self.words(world.discovery),
+            ).answer(world)
+            for verb in self.all_verbs()
+        ]
+
+    def kept(self, _: World, items: Iterable[Decision]) -> list[Decision]:
+        return [item for item in items if item and (item.word == "yes" or not self.effective_only)]
+
+
+Parameters = WhoCanParameters | WhatCanParameters | CanIParameters
+
+
+class Expectation(_Strict, frozen=True, kw_only=True):
+    """On this world the query finds exactly these subjects, written as canonical refs."""
+
+    world: str
+    find: tuple[str, ...]
+
+
+class SavedQuery(_Strict, frozen=True, kw_only=True):
+    """One query file."""
+
+    api_version: Literal["graphsec/v1"] = msgspec.field(name="apiVersion")
+    #: Stable and unique; exceptions and reports refer to it.
+    id: Annotated[str, msgspec.Meta(pattern=_ID)]
+    title: str
+    severity: Severity
+    description: str
+    remediation: str
+    confidence: Confidence = "high"
+    references: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    #: The keys that belong to ``ask``.
+    parameters: Parameters
+    source: Source
+    #: The file as it is written, for `query show` and `query copy`.
+    text: str
+
+    @property
+    def ask(self) -> str:
+        return str(self.parameters.__struct_config__.tag)
+
+
+_OWN_KEYS = {field.encode_name for field in msgspec.structs.fields(SavedQuery)} - {"parameters", "source", "text"}
+
+
+# -- asking ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedQuestion:
+    """A saved query as the question of its answer: only `query run` leaves out what the query leaves out."""
+
+    ask: ClassVar[str] = "query"
+    query: SavedQuery
+
+    def command(self) -> str:
+        return f"query run {self.query.id}"
+
+    def to_dict(self) -> dict[str, Any]:
+        query = self.query
+        return {
+            "id": query.id,
+            "title": query.title,
+            "severity": query.severity,
+            "confidence": query.confidence,
+            "parameters": msgspec.to_builtins(query.parameters),
+        }
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return self.query.parameters.columns(wide=wide)
+
+
+def run(query: SavedQuery, world: World) -> Answer[Any]:
+    """The answer, with the items of who-can, what-can or can-i. Raises what those raise."""
+    answers = query.parameters.answers(world)
+    found = [item for answer in answers for item in answer]
+    items = query.parameters.kept(world, found)
+    return Answer(
+        question=SavedQuestion(query=query),
+        items=tuple(items),
+        complete=all(answer.complete for answer in answers),
+        coverage=world.coverage,
+        diagnostics=world.diagnostics,
+        notes=_union(answer.notes for answer in answers),
+        warnings=_union(answer.warnings for answer in answers),
+    )
+
+
+def _union(sequences: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(value for sequence in sequences for value in sequence))
+
+
+def _is_builtin(world: World, item: AccessItem | Grant) -> bool:
+    """Whether nothing but what every cluster has gives this: shipped bindings, and membership of system:masters."""
+    if item.subject == MASTERS_GROUP:
+        return True
+    return all(_is_shipped(world, proof) for proof in item.because)
+
+
+def _is_shipped(world: World, proof: Evidence) -> bool:
+    return proof.binding is None or world.provenance.is_builtin(proof.binding)
+
+
+def _merged(first: AccessItem, second: AccessItem) -> AccessItem:
+    """One finding for what a subject holds in one scope through several requests."""
+    return replace(
+        first,
+        verbs=_union((first.verbs, second.verbs)),
+        names=tuple(sorted({*first.names, *second.names})),
+        because=_union((first.because, second.because)),
+        target=", ".join(_union((first.target.split(", "), second.target.split(", ")))),
+    )
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+
+
+def builtin_directory() -> Traversable:
+    """The queries that come with the package: inside an installed one, beside the package in a checkout."""
+    installed = files("graphsec").joinpath("data", "queries")
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "queries"
+
+
+def load_queries(directories: Sequence[Traversable]) -> list[SavedQuery]:
+    """The queries of all files, directory by directory in order of their ids.
+
+    Raises one UsageError that names file and line of everything wrong: a set of queries loads whole or not at all.
+    """
+    complaints: list[str] = []
+    queries: list[SavedQuery] = []
+    places: dict[str, Source] = {}
+    for directory in directories:
+        loaded = []
+        for name, file in _query_files(directory):
+            try:
+                loaded.append(_read(name, file.read_bytes()))
+            except UsageError as error:
+                complaints.append(error.message)
+        for query in sorted(loaded, key=lambda query: query.id):
+            first = places.setdefault(query.id, query.source)
+            if first is not query.source:
+                complaints.append(f"{query.source}: `id`: `{query.id}` is the id of {first} already")
+        queries += sorted(loaded, key=lambda query: query.id)
+    if complaints:
+        raise UsageError("\n  ".join(complaints), help="`graphsec query show GS-Q-001` prints a query that works")
+    return queries
+
+
+def _query_files(directory: Traversable) -> Iterator[tuple[str, Traversable]]:
+    """(name to show, file), in path order."""
+    if not directory.is_dir():
+        raise UsageError(f"no folder of queries: `{directory}`")
+    # Where the package is installed is nobody's business in a report.
+    yield from _walk("queries" if directory == builtin_directory() else str(directory), directory)
+
+
+def _walk(name: str, directory: Traversable) -> Iterator[tuple[str, Traversable]]:
+    for entry in sorted(directory.iterdir(), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(f"{name}/{entry.name}", entry)
+        elif entry.name.endswith((".yaml", ".yml")):
+            yield f"{name}/{entry.name}", entry
+
+
+class _Document(NamedTuple):
+    """The one mapping of a file, and where its keys stand."""
+
+    file: str
+    text: str
+    body: dict[str, Any]
+    line: int
+
+    def complaint(self, message: str, key: str = "", index: int = -1) -> UsageError:
+        place = Source(self.file, self._line_of(key, index))
+        named = f"`{key}`"
+        return UsageError(f"{place}: {message}" if not key or named in message else f"{place}: {named}: {message}")
+
+    def _line_of(self, key: str, index: int) -> int:
+        entries = self.body.get(key)
+        if isinstance(entries, Lines) and 0 <= index < len(entries.lines):
+            return entries.lines[index]
+        # The reader keeps the lines of list items; a top-level key of a block mapping is found by its spelling.
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if key and number >= self.line and re.match(rf"[\"']?{re.escape(key)}[\"']?\s*:", line):
+                return number
+        return self.line
+
+
+def _read(name: str, data: bytes) -> SavedQuery:
+    document = _parse(name, data)
+    body = document.body
+    for key, meaning in _LATER.items():
+        if key in body or body.get("ask") == key:
+            where = key if key in body else "ask"
+            raise document.complaint(f"{meaning} is not supported yet: `ask` takes who_can, what_can or can_i", where)
+    own = {key: value for key, value in body.items() if key in _OWN_KEYS}
+    asked = {key: value for key, value in body.items() if key not in _OWN_KEYS}
+    source = {"file": name, "line": document.line}
+    try:
+        return msgspec.convert({**own, "parameters": asked, "source": source, "text": document.text}, SavedQuery)
+    except msgspec.ValidationError as error:
+        raise _explained(document, str(error)) from None
+
+
+def _parse(name: str, data: bytes) -> _Document:
+    text, problems = decode_text(data)
+    events: Iterable[Event] = (*problems, *read_yaml(text or "", Limits()))
+    documents: list[Item] = []
+    for event in events:
+        if isinstance(event, Problem):
+            raise UsageError(f"{Source(name, event.line)}: {event.message}")
+        if isinstance(event, Item):
+            documents.append(event)
+    if len(documents) != 1:
+        line = documents[1].line if documents else 1
+        raise UsageError(f"{Source(name, line)}: a file holds one query, not {len(documents)}")
+    return _Document(name, text or "", documents[0].body, documents[0].line)
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
+_MISSING = re.compile(r"Object missing required field `(.*?)`")
+_PATH = re.compile(r" - at `\$\.?(?:parameters\b\.?)?(\w*)(?:\[(\d+|\.\.\.)\])?.*`$")
+
+
+def _explained(document: _Document, error: str) -> UsageError:
+    """msgspec's complaint in the words of the file."""
+    path = _PATH.search(error)
+    key, index = (path[1], path[2]) if path else ("", None)
+    message = _PATH.sub("", error)
+    if unknown := _UNKNOWN.search(error):
+        message, key = f"unknown key `{unknown[1]}`", key or unknown[1]
+    elif missing := _MISSING.search(error):
+        message = f"required key `{missing[1]}` is missing"
+    elif key == "id":
+        message = "ids look like `ORG-SEC-001`"
+    elif message.startswith("Invalid") and key in _CHOICES:
+        message = f"{message.split()[-1]} is none of {', '.join(_CHOICES[key])}"
+    else:
+        message = message[:1].lower() + message[1:]
+    return document.complaint(message, key, int(index) if index and index.isdigit() else -1)
+
+
+# -- checking ----------------------------------------------------------------------------------------------------
+
+
+def lint(query: SavedQuery) -> list[str]:
+    """What a reviewer of the file would ask to change, each with its place; [] if nothing."""
+    discovery = Discovery(DEFAULT_MINOR)
+    return [f"{query.source}: {remark}" for remark in (*_text_remarks(query), *_target_remarks(query, discovery))]
+
+
+def _text_remarks(query: SavedQuery) -> Iterator[str]:
+    title = query.title
+    if not title[:1].isupper() or title.endswith(".") or len(title) > _TITLE_LENGTH:
+        yield f"title: begins with a capital, ends without a period, at most {_TITLE_LENGTH} characters"
+    for key in ("description", "remediation"):
+        if not getattr(query, key).strip().endswith("."):
+            yield f"{key}: whole sentences"
+    if not query.references:
+        yield "references: name a page that explains the risk"
+    yield from (f"references: no https address: `{page}`" for page in query.references if page[:8] != "https://")
+    for tag in query.tags:
+        if not _TAG.match(tag):
+            yield f"tags: `{tag}` is neither like CIS-5.1.2, nor like T1552.007, nor a lower-case word"
+    finds = [bool(expectation.find) for expectation in query.expect]
+    if True not in finds or False not in finds:
+        yield "expect: a world where something is found and one where nothing is"
+
+
+def _target_remarks(query: SavedQuery, discovery: Discovery) -> Iterator[str]:
+    for target in query.parameters.targets():
+        yield from (
+            f"verbs: `{verb}` matches no request, verbs are lower case"
+            for verb in target.all_verbs()
+            if verb != verb.lower()
+        )
+        if not target.resource or "*" in target.resource:
+            continue
+        known = discovery.get(*reversed(resolve_resource(target.resource, discovery)))
+        if known is None:
+            yield f"resource: `{target.resource}` is not one of Kubernetes 1.{discovery.minor}, it is taken literally"
+        elif target.subresource and target.subresource not in known.subresources:
+            yield f"subresource: {known.full_name} has no `{target.subresource}`"
+
+
+def test(query: SavedQuery, base: Path) -> list[str]:
+    """Where the query finds something else than it expects, [] if nowhere.
+
+    A world is a folder or a YAML file, below ``base``, the folder of the query, or in `fixtures` beside that.
+    """
+    return [failure for expectation in query.expect if (failure := _failure(query, expectation, base))]
+
+
+def _failure(query: SavedQuery, expectation: Expectation, base: Path) -> str:
+    path = _world_path(expectation.world, base)
+    if path is None:
+        return f"{query.source}: {expectation.world}: no such folder or YAML file"
+    cluster = load_cluster([str(path)], LoadOptions())
+    world = compile_world(cluster, baseline=all_default_objects)
+    try:
+        found = {str(item.subject) for item in run(query, world)}
+    except InputError as error:
+        return f"{query.source}: {expectation.world}: {error.message}"
+    expected = set(expectation.find)
+    parts = [
+        f"{word} {', '.join(sorted(refs))}"
+        for word, refs in (("does not find", expected - found), ("also finds", found - expected))
+        if refs
+    ]
+    return f"{query.source}: {expectation.world}: {'; '.join(parts)}" if parts else ""
+
+
+def _world_path(world: str, base: Path) -> Path | None:
+    for folder in (base, base.parent / "fixtures"):
+        for path in (folder / world, folder / f"{world}.yaml"):
+            if path.exists():
+                return path
+    return None
