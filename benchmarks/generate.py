@@ -44,7 +44,7 @@ def _compact(shape: Shape) -> Iterator[bytes]:
 class _Dumper(yaml.CSafeDumper):
     """kubectl writes no anchors, even where one value stands twice."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 

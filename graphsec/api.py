@@ -122,7 +122,7 @@ def can_i(
         for one in verbs
     )
     first = next(decisions)
-    return first if first else next((decision for decision in decisions if decision), first)
+    return first or next((decision for decision in decisions if decision), first)
 
 
 def who_can(

@@ -22,7 +22,7 @@ def world(objects: list[Row]) -> gs.World:
     return gs.load({"apiVersion": "v1", "kind": "List", "items": objects})
 
 
-def words(row: Row) -> dict[str, str]:
+def words(row: Row) -> dict[str, Any]:
     fields = ("group", "resource", "subresource", "name", "namespace")
     return {field: row.get(field, "") for field in fields} | {"url": row.get("path", "")}
 

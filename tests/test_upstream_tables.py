@@ -33,7 +33,7 @@ def request(row: Row) -> Request:
     return Request(verb=row["verb"], **words(row))
 
 
-def words(row: Row) -> dict[str, str]:
+def words(row: Row) -> dict[str, Any]:
     """The attributes of a request as keywords; what a row leaves out is empty."""
     fields = ("group", "resource", "subresource", "name", "namespace")
     return {field: row.get(field, "") for field in fields} | {"url": row.get("path", "")}

@@ -13,7 +13,9 @@ COMMANDS = (
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do"
 #: Flags of the command line as a whole that stand before a command without a value.
-_SWITCHES = ("-A", "-q", "-v", "--all-namespaces", "--quiet", "--verbose", "--strict", "--with-defaults", "--no-headers")
+_SWITCHES = (
+    "-A", "-q", "-v", "--all-namespaces", "--quiet", "--verbose", "--strict", "--with-defaults", "--no-headers",
+)  # fmt: skip
 
 
 def canonical(args: Sequence[str], switches: Sequence[str] = _SWITCHES) -> list[str]:
@@ -23,7 +25,9 @@ def canonical(args: Sequence[str], switches: Sequence[str] = _SWITCHES) -> list[
         return flags
     command = _sentence(rest) or rest
     if command[0] not in COMMANDS:
-        raise UsageError(f"unknown command `{command[0]}`{_suggestion(command[0])}", help=f"commands: {', '.join(COMMANDS)}")
+        raise UsageError(
+            f"unknown command `{command[0]}`{_suggestion(command[0])}", help=f"commands: {', '.join(COMMANDS)}"
+        )
     return [command[0], *flags, *command[1:]]
 
 

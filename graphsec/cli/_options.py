@@ -17,14 +17,18 @@ _IN, _OUT, _BOUNDS = "Input", "Output", "Limits"
 
 
 def _option(*names: str, help: str, panel: str = _OUT, **extra: Any) -> Any:  # noqa: A002 - typer's word
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=extra.pop("show_default", False), **extra)
+    return typer.Option(
+        *names, help=help, rich_help_panel=panel, show_default=extra.pop("show_default", False), **extra
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
     """Parsed shared flags."""
 
-    filename: Annotated[list[str], _option("-f", "--filename", help="File, folder, archive or - (repeatable).", panel=_IN)]
+    filename: Annotated[
+        list[str], _option("-f", "--filename", help="File, folder, archive or - (repeatable).", panel=_IN)
+    ]
     namespace: Annotated[str, _option("-n", "--namespace", help="Ask in this namespace.", panel=_IN)] = ""
     all_namespaces: Annotated[bool, _option("-A", "--all-namespaces", help="Ask in any namespace.", panel=_IN)] = False
     default_namespace: Annotated[
@@ -51,14 +55,18 @@ class Common:
     exit_zero: Annotated[bool, _option("--exit-zero", help="Exit 0 instead of 1.")] = False
     quiet: Annotated[bool, _option("-q", "--quiet", help="No notes on stderr.")] = False
     verbose: Annotated[bool, _option("-v", "--verbose", help="Print each diagnostic.")] = False
-    max_depth: Annotated[int, _option("--max-depth", help="Deepest nesting of an object.", panel=_BOUNDS)] = _LIMITS.depth
-    max_object_bytes: Annotated[
-        int, _option("--max-object-bytes", help="Largest object.", panel=_BOUNDS)
-    ] = _LIMITS.object_bytes
+    max_depth: Annotated[int, _option("--max-depth", help="Deepest nesting of an object.", panel=_BOUNDS)] = (
+        _LIMITS.depth
+    )
+    max_object_bytes: Annotated[int, _option("--max-object-bytes", help="Largest object.", panel=_BOUNDS)] = (
+        _LIMITS.object_bytes
+    )
     max_nodes_per_object: Annotated[
         int, _option("--max-nodes-per-object", help="Most YAML nodes of an object.", panel=_BOUNDS)
     ] = _LIMITS.nodes
-    max_file_bytes: Annotated[int, _option("--max-file-bytes", help="Largest file.", panel=_BOUNDS)] = _LIMITS.file_bytes
+    max_file_bytes: Annotated[int, _option("--max-file-bytes", help="Largest file.", panel=_BOUNDS)] = (
+        _LIMITS.file_bytes
+    )
     max_inflated_bytes: Annotated[
         int, _option("--max-inflated-bytes", help="Most bytes out of archives.", panel=_BOUNDS)
     ] = _LIMITS.inflated_bytes
@@ -107,8 +115,5 @@ def switches() -> tuple[str, ...]:
     """The shared flags that take no value, so that they may stand before the command."""
     hints = get_type_hints(Common, include_extras=True)
     return tuple(
-        name
-        for hint in hints.values()
-        if hint.__origin__ is bool
-        for name in hint.__metadata__[0].param_decls
+        name for hint in hints.values() if hint.__origin__ is bool for name in hint.__metadata__[0].param_decls
     )

@@ -32,10 +32,10 @@ def run(args: list[str]) -> int:
 
 
 def _invoke(args: list[str]) -> int:
+    from graphsec.cli import _query  # noqa: F401 - adds the `query` commands
     from graphsec.cli._arguments import canonical
     from graphsec.cli._options import switches
     from graphsec.cli.app import app
-    from graphsec.cli import _query  # noqa: F401 - adds the `query` commands
 
     try:
         result = app(args=canonical(args, switches()), prog_name=program(), standalone_mode=False)

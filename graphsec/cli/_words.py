@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from graphsec.compile import World
 from graphsec.errors import UsageError
-from graphsec.model.rbac import ALL
 from graphsec.model.discovery import Resource
+from graphsec.model.rbac import ALL
 
 VERB_GROUPS = {
     "read": ("get", "list", "watch"),
@@ -86,7 +86,7 @@ def _literal(word: str, world: World) -> tuple[str, str]:
 
 
 def _is_subresource(world: World, resource: Resource | None, plural: str, part: str) -> bool:
-    if plural == ALL or part == ALL or (resource and part in resource.subresources):
+    if ALL in (plural, part) or (resource and part in resource.subresources):
         return True
     spelled = {f"{plural}/{part}", f"*/{part}"} if resource is None else {f"{plural}/{part}"}
     return any(not spelled.isdisjoint(rule.resources) for rule in world.access.rules)

@@ -12,7 +12,9 @@ from graphsec.cli._options import Common, with_common
 from graphsec.cli._words import Target, parse_target, parse_verbs
 from graphsec.compile import World
 from graphsec.errors import UsageError
+from graphsec.model.diagnostic import CODES
 from graphsec.model.rbac import username
+from graphsec.model.text import safe
 from graphsec.query._subjects import known_or_suggest, parse_subject
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
@@ -35,7 +37,10 @@ app = typer.Typer(
 
 _Verb = Annotated[str, typer.Argument(help="Verb, list (get,list) or group: read, write, admin.", show_default=False)]
 _Type = Annotated[
-    str, typer.Argument(metavar="TYPE[/NAME]|URL", help="Resource type, its name or subresource, or a URL.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="TYPE[/NAME]|URL", help="Resource type, its name or subresource, or a URL.", show_default=False
+    ),
 ]
 _Subresource = Annotated[str, typer.Option("--subresource", help="Subresource, e.g. exec.", show_default=False)]
 _Name = Annotated[str, typer.Option("--name", help="Name of the object, also TYPE/NAME.", show_default=False)]
@@ -95,9 +100,15 @@ def _subjects_line(answer: Any, left_out: int) -> str:
 def can_i(
     common: Common,
     verb: Annotated[str, typer.Argument(help="Verb.", show_default=False)] = "",
-    target: Annotated[str, typer.Argument(metavar="TYPE[/NAME]|URL", help="Resource type, or a URL.", show_default=False)] = "",
-    subject: Annotated[str, typer.Option("--as", help="User name, sa:NS/NAME or another spelling.", show_default=False)] = "",
-    groups: Annotated[list[str], typer.Option("--as-group", help="Group of the user (repeatable).", show_default=False)] = [],  # noqa: B006
+    target: Annotated[
+        str, typer.Argument(metavar="TYPE[/NAME]|URL", help="Resource type, or a URL.", show_default=False)
+    ] = "",
+    subject: Annotated[
+        str, typer.Option("--as", help="User name, sa:NS/NAME or another spelling.", show_default=False)
+    ] = "",
+    groups: Annotated[
+        list[str], typer.Option("--as-group", help="Group of the user (repeatable).", show_default=False)
+    ] = [],  # noqa: B006
     subresource: _Subresource = "",
     name: _Name = "",
     list_all: Annotated[bool, typer.Option("--list", help="List all that the subject may do.")] = False,
@@ -105,7 +116,9 @@ def can_i(
 ) -> int:
     """May this subject do this? Prints yes, no, conditional or unknown; exits 0 for yes, 1 otherwise."""
     if not subject:
-        raise UsageError("can-i needs a subject: there is no current user offline", help="`--as USER` or `--as sa:NS/NAME`")
+        raise UsageError(
+            "can-i needs a subject: there is no current user offline", help="`--as USER` or `--as sa:NS/NAME`"
+        )
     world = session.open_world(common)
     if list_all:
         return _list_grants(world, subject, common)
@@ -132,7 +145,7 @@ def can_i(
         if not common.quiet:
             print(decision.word)
             for line in decision.explanation() if explain else ():
-                print(f"  {session.safe(line)}")
+                print(f"  {safe(line)}")
         warnings = (*decision.warnings, *([asked.warning] if asked.warning else []))
         for warning in warnings:
             session.warn(warning, common)
@@ -152,7 +165,9 @@ def _impersonated(groups: tuple[str, ...]) -> tuple[str, ...]:
 def _one_verb(text: str, world: World) -> str:
     verbs = parse_verbs(text, world)
     if len(verbs) != 1:
-        raise UsageError(f"can-i asks one verb, `{text}` is {len(verbs)}", help=f"one of {', '.join(verbs)}, or who-can")
+        raise UsageError(
+            f"can-i asks one verb, `{text}` is {len(verbs)}", help=f"one of {', '.join(verbs)}, or who-can"
+        )
     return verbs[0]
 
 
@@ -160,7 +175,9 @@ def _one_verb(text: str, world: World) -> str:
 @with_common
 def what_can(
     common: Common,
-    subject: Annotated[str, typer.Argument(help="sa:NS/NAME, user:NAME, group:NAME or a user name.", show_default=False)],
+    subject: Annotated[
+        str, typer.Argument(help="sa:NS/NAME, user:NAME, group:NAME or a user name.", show_default=False)
+    ],
 ) -> int:
     """Everything a subject may do; `-o yaml` gives an equivalent minimal role."""
     return _list_grants(session.open_world(common), subject, common)
@@ -179,7 +196,10 @@ def _list_grants(world: World, subject: str, common: Common) -> int:
 @with_common
 def matrix(
     common: Common,
-    types: Annotated[list[str], typer.Argument(metavar="[TYPE]...", help="Resource types (default: the sensitive ones).", show_default=False)] = [],  # noqa: B006
+    types: Annotated[
+        list[str],
+        typer.Argument(metavar="[TYPE]...", help="Resource types (default: the sensitive ones).", show_default=False),
+    ] = [],  # noqa: B006
 ) -> int:
     """Subjects by resources: which verbs each class of subjects holds."""
     world = session.open_world(common)
@@ -200,8 +220,13 @@ def _column(asked: Target) -> Column:
 @with_common
 def bindings(
     common: Common,
-    subject: Annotated[str, typer.Option("--subject", help="Bindings of this subject and its groups.", show_default=False)] = "",
-    role: Annotated[str, typer.Option("--role", help="Bindings to this role: NAME, ClusterRole/NAME, Role/NS/NAME.", show_default=False)] = "",
+    subject: Annotated[
+        str, typer.Option("--subject", help="Bindings of this subject and its groups.", show_default=False)
+    ] = "",
+    role: Annotated[
+        str,
+        typer.Option("--role", help="Bindings to this role: NAME, ClusterRole/NAME, Role/NS/NAME.", show_default=False),
+    ] = "",
 ) -> int:
     """Look up bindings by subject, role and namespace."""
     world = session.open_world(common)
@@ -220,8 +245,8 @@ def inspect(
     world = session.open_world(common)
     if diagnostics and common.output == "table":
         for diagnostic in world.diagnostics:
-            print(session.safe(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}"))
-        return 4 if any(session.CODES[diagnostic.code].limit for diagnostic in world.diagnostics) else 0
+            print(safe(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}"))
+        return 4 if any(CODES[diagnostic.code].limit for diagnostic in world.diagnostics) else 0
     return session.deliver(Inspect().answer(world), common)
 
 
@@ -231,19 +256,21 @@ def explain(
     output: Annotated[str, typer.Option("-o", "--output", help="table or json.")] = "table",
 ) -> int:
     """What a diagnostic means and what to do about it."""
-    found = session.CODES.get(code.upper())
+    found = CODES.get(code.upper())
     if found is None:
         import difflib
 
-        near = difflib.get_close_matches(code.upper(), session.CODES, n=1)
-        raise UsageError(f"unknown code `{code}`", help=f"did you mean {near[0]}?" if near else ", ".join(session.CODES))
+        near = difflib.get_close_matches(code.upper(), CODES, n=1)
+        raise UsageError(f"unknown code `{code}`", help=f"did you mean {near[0]}?" if near else ", ".join(CODES))
     if output == "json":
         import msgspec
 
         fields = {"code": found.code, "severity": found.severity.value, "title": found.title, "meaning": found.meaning}
         print(msgspec.json.format(msgspec.json.encode(fields | {"remedy": found.remedy}, order="sorted")).decode())
         return 0
-    strict = "fails under --strict (exit 3)" if found.fails_strict else "exit 4" if found.limit else "kept under --strict"
+    strict = (
+        "fails under --strict (exit 3)" if found.fails_strict else "exit 4" if found.limit else "kept under --strict"
+    )
     print(f"{found.code} {found.title} ({found.severity}, {strict})\n\n{found.meaning}\n\nRemedy: {found.remedy}")
     return 0
 
@@ -251,7 +278,7 @@ def explain(
 @app.command("schema")
 def schema(name: Annotated[str, typer.Argument(help="answer", show_default=False)] = "answer") -> int:
     """Print the JSON Schema of an output."""
-    from graphsec.render import schema as read_schema
+    from graphsec.render._schemas import schema as read_schema
 
     print(read_schema(name), end="")
     return 0
@@ -298,5 +325,3 @@ def show_version() -> int:
 
     print(f"graphsec {__version__}")
     return 0
-
-

@@ -22,7 +22,7 @@ class DrawnKind(enum.Enum):
     ROLE = "Role"
     CLUSTER_ROLE = "ClusterRole"
     PERMISSION = "Permission"
-    SECRET = "Secret"  # noqa: S105 - a kind
+    SECRET = "Secret"
     SINK = "Sink"
     OTHER = "Other"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: From the decoded body and its JSON to what the cluster keeps, with the offset of each rule in the JSON.
-Read = Callable[[Any, bytes], tuple[Any, list[int]]]
+#: From the decoded body to what the cluster keeps.
+Read = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,22 +18,18 @@ class _RuleReader:
         self._by_text: dict[bytes, PolicyRule] = {}
         self._interned: dict[PolicyRule, PolicyRule] = {}
 
-    def __call__(self, wire: objects.WireRole, body: bytes) -> tuple[objects.StoredRole, list[int]]:
-        rules, offsets, offset = [], [], 0
-        for index, raw in enumerate(wire.rules or ()):
-            text = bytes(raw)
-            offset = body.index(text, offset)
-            rules.append(self._by_text.get(text) or self._decode(text, index))
-            offsets.append(offset)
-            offset += len(text)
+    def __call__(self, wire: objects.WireRole) -> objects.StoredRole:
         aggregation = wire.aggregation_rule
-        role = objects.StoredRole(
-            rules=tuple(rules),
+        return objects.StoredRole(
+            rules=tuple(self._rule(bytes(raw), index) for index, raw in enumerate(wire.rules or ())),
             labels=wire.metadata.labels or {},
             selectors=(aggregation.cluster_role_selectors or ()) if aggregation else None,
             live=wire.metadata.uid is not None,
         )
-        return role, offsets
+
+    def _rule(self, text: bytes, index: int) -> PolicyRule:
+        known = self._by_text.get(text)
+        return self._decode(text, index) if known is None else known
 
     def _decode(self, text: bytes, index: int) -> PolicyRule:
         try:

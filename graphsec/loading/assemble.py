@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import re
-import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 
 from graphsec.kinds import Kind, kinds
-from graphsec.loading.documents import Envelope, Event, Item, Limits, Lines, Problem
+from graphsec.loading.documents import Batch, Envelope, Event, Item, Limits, Lines, Problem
 from graphsec.loading.forms import FORMS, Form
 from graphsec.loading.json_reader import read_json
 from graphsec.loading.sources import Blob, blobs
@@ -23,7 +22,7 @@ from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import Coverage, KindCoverage, State
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery, Resource, builtin_kind_groups
-from graphsec.model.objects import CustomResourceDefinition, Loaded, Metadata
+from graphsec.model.objects import CustomResourceDefinition, Loaded, Metadata, WireRole
 from graphsec.model.ref import Ref, Source, ref_order
 
 Input = str | Mapping[str, Any]
@@ -109,6 +108,12 @@ class Assembler:
         self.options = options
         self._discovery = Discovery(DEFAULT_MINOR)
         self._decoders = {kind: msgspec.json.Decoder(kind.body) for kind in kinds().values()}
+        self._list_decoders = {kind: msgspec.json.Decoder(list[kind.body]) for kind in kinds().values()}  # type: ignore[name-defined]
+        self._namespaced = {kind: _is_namespaced(self._discovery, kind) for kind in kinds().values()}
+        #: apiVersions met of each kind that servers still serve.
+        self._current: dict[Kind, set[str]] = {kind: set() for kind in kinds().values()}
+        pool: dict[str, str] = {}
+        self._interned: Callable[[str], str] = lambda text: pool.setdefault(text, text)
         self._objects: dict[str, dict[Ref, Loaded]] = defaultdict(dict)
         self._others: dict[tuple[str, str], dict[Ref, Source]] = defaultdict(dict)
         self._rejected: dict[Ref, Source] = {}
@@ -147,7 +152,7 @@ class Assembler:
 
     def _read(self, blob: Blob) -> Iterator[Event]:
         if is_json(blob.name, blob.data):
-            yield from read_json(blob.data, self.options.limits)
+            yield from read_json(blob.data, self.options.limits, self._decode_batch)
             return
         from graphsec.loading.yaml_reader import read_yaml
 
@@ -164,6 +169,8 @@ class Assembler:
         for event in events:
             if isinstance(event, Item):
                 self._item(event)
+            elif isinstance(event, Batch):
+                self._batch(event)
             elif isinstance(event, Envelope):
                 self._envelope(event)
             else:
@@ -196,6 +203,23 @@ class Assembler:
             self._file.waiting.append(item)
         else:
             self._object(item, item.list_kind.removesuffix("List"))
+
+    def _decode_batch(self, text: bytes) -> list[Any] | None:
+        """Listings come sorted by kind: decode all as the kind before, None if one of them is of another kind."""
+        kind = self._last
+        if kind is None or (kind.read and b"\n" in text):  # rules have lines of their own
+            return None
+        try:
+            found = self._list_decoders[kind].decode(text)
+        except (msgspec.ValidationError, UnicodeDecodeError):
+            return None
+        return found if all(_is_of(kind, decoded) for decoded in found) else None
+
+    def _batch(self, batch: Batch) -> None:
+        kind, file = self._last, self._file.name
+        assert kind is not None, "a batch is decoded as the last kind"
+        for decoded, line in zip(batch.objects, batch.lines, strict=True):
+            self._keep(kind, decoded, b"", Source(file, line), ())
 
     def _kindless(self, item: Item) -> bool:
         if isinstance(item.body, bytes):
@@ -236,7 +260,7 @@ class Assembler:
             self._other(group, kind_name, head, source)
             return
         self._last = kind
-        self._typed(kind, body, source, lines, api_version)
+        self._typed(kind, body, source, lines, head)
 
     def _shape_of(self, kind_name: str) -> Kind | None:
         """An item without apiVersion, in a list without any: the one decoded kind of that name."""
@@ -255,53 +279,58 @@ class Assembler:
             decoded = self._decoders[kind].decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
-        group = decoded.api_version.rpartition("/")[0]
-        if decoded.kind != kind.kind or (group != kind.group and group not in kind.old_groups):
+        if not _is_of(kind, decoded):
             return False
-        self._keep(kind, decoded, body, source, lines, decoded.api_version)
+        self._keep(kind, decoded, body, source, lines)
         return True
 
-    def _typed(self, kind: Kind, body: bytes, source: Source, lines: tuple[int, ...], api_version: str) -> None:
+    def _typed(self, kind: Kind, body: bytes, source: Source, lines: tuple[int, ...], head: _Head) -> None:
         try:
             decoded = self._decoders[kind].decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._reject(kind, body, source, _explained(error))
+            name, namespace = _identity(head.metadata)
+            self._reject(Ref(kind.kind, name or "?", namespace), source, _explained(error))
             return
-        self._keep(kind, decoded, body, source, lines, api_version)
+        self._keep(kind, decoded, body, source, lines)
 
-    def _keep(
-        self, kind: Kind, decoded: Any, body: bytes, source: Source, lines: tuple[int, ...], api_version: str
-    ) -> None:
+    def _keep(self, kind: Kind, decoded: Any, body: bytes, source: Source, lines: tuple[int, ...]) -> None:
+        """Store a decoded object; ``body`` is its JSON where the lines of its rules may matter."""
         metadata: Metadata = decoded.metadata
         name = metadata.name or metadata.generate_name
         if not name:
-            self._reject(kind, body, source, "metadata.name: missing")
+            self._reject(Ref(kind.kind, "?", metadata.namespace), source, "metadata.name: missing")
             return
         ref = Ref(kind.kind, name, self._namespace(kind, metadata, name, source))
+        if decoded.api_version not in self._current[kind]:
+            self._report_version(kind, decoded.api_version, source, ref)
         if kind.read:
+            lines = lines or _rule_lines(decoded, body, source.line)
             try:
-                decoded, offsets = kind.read(decoded, body)
+                decoded = kind.read(decoded)
             except msgspec.ValidationError as error:
-                self._reject(kind, body, source, _explained(error))
+                self._reject(ref, source, _explained(error))
                 return
-            lines = lines or _lines(body, source.line, offsets)
-        group, _, version = api_version.rpartition("/")
-        if group in kind.old_groups or (version in kind.old_versions and version):
-            self._report("GS-IN-011", f"{api_version} is no longer served; read by the shape of its fields", source, ref)
         objects = self._objects[kind.kind]
         if ref in objects:
             self._duplicate(ref, objects[ref].source, source)
         objects[ref] = Loaded(ref, source, decoded, lines)
-        self._seen(kind.kind)
+        if kind.kind not in self._file.kinds:
+            self._seen(kind.kind)
+
+    def _report_version(self, kind: Kind, api_version: str, source: Source, ref: Ref) -> None:
+        group, _, version = api_version.rpartition("/")
+        if group in kind.old_groups or version in kind.old_versions:
+            self._report("GS-IN-011", f"{api_version} is no longer served; read by the shape of its fields", source, ref)
+        else:
+            self._current[kind].add(api_version)
 
     def _namespace(self, kind: Kind, metadata: Metadata, name: str, source: Source) -> str | None:
-        resource = self._discovery.of_kind(kind.group, kind.kind)
-        if resource is None or not resource.namespaced:
+        if not self._namespaced[kind]:
             return None
         if not metadata.namespace:
             message = f"no namespace; `{self.options.namespace}` is taken"
             self._report("GS-IN-012", message, source, Ref(kind.kind, name, self.options.namespace))
-        return sys.intern(metadata.namespace or self.options.namespace)
+        return self._interned(metadata.namespace or self.options.namespace)
 
     def _duplicate(self, ref: Ref, first: Source, second: Source) -> None:
         self._report("GS-IN-022", f"stands twice: {first} and {second}; the last one counts", second, ref)
@@ -327,14 +356,11 @@ class Assembler:
         else:
             self._report("GS-IN-003", f"`{head.kind or '?'}` without kind, apiVersion or metadata.name", source)
 
-    def _reject(self, kind: Kind, body: bytes, source: Source, message: str) -> None:
-        head = _decoded_head(body)
-        name, namespace = _identity(head.metadata)
-        ref = Ref(kind.kind, name or "?", namespace)
+    def _reject(self, ref: Ref, source: Source, message: str) -> None:
         self._report("GS-IN-020", message, source, ref)
         self._rejected[ref] = source
-        self._tallies[kind.kind].rejected += 1
-        self._seen(kind.kind)
+        self._tallies[ref.kind].rejected += 1
+        self._seen(ref.kind)
 
     # -- reports ------------------------------------------------------------------------------------------------
 
@@ -447,9 +473,29 @@ def _explained(error: Exception) -> str:
     return f"{match['path']}: {what[:1].lower()}{what[1:]}"
 
 
-def _lines(body: bytes, first: int, offsets: list[int]) -> tuple[int, ...]:
-    """Lines of the offsets in a body that begins at line ``first``."""
-    return tuple(first + body.count(b"\n", 0, offset) for offset in offsets)
+def _is_of(kind: Kind, decoded: Any) -> bool:
+    if decoded.kind != kind.kind:
+        return False
+    group: str = decoded.api_version.rpartition("/")[0]
+    return group == kind.group or group in kind.old_groups
+
+
+def _is_namespaced(discovery: Discovery, kind: Kind) -> bool:
+    resource = discovery.of_kind(kind.group, kind.kind)
+    return resource is not None and resource.namespaced
+
+
+def _rule_lines(role: WireRole, body: bytes, first: int) -> tuple[int, ...]:
+    """Line of each rule in a body that begins at line ``first``; () where all stand on one line."""
+    if b"\n" not in body:
+        return ()
+    lines, offset = [], 0
+    for raw in role.rules or ():
+        text = bytes(raw)
+        offset = body.index(text, offset)
+        lines.append(first + body.count(b"\n", 0, offset))
+        offset += len(text)
+    return tuple(lines)
 
 
 def _custom_resource(definition: CustomResourceDefinition) -> Resource:

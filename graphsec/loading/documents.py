@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -46,7 +47,18 @@ class Problem(NamedTuple):
     line: int
 
 
-Event = Item | Envelope | Problem
+class Batch(NamedTuple):
+    """A run of list items that were decoded together, and the line of each."""
+
+    objects: list[Any]
+    lines: list[int]
+
+
+Event = Item | Batch | Envelope | Problem
+
+#: Decodes a JSON array of list items at once, or gives None to have them one by one.
+#: Raises msgspec.DecodeError (not its subclass ValidationError) where the text is no JSON array.
+DecodeBatch = Callable[[bytes], list[Any] | None]
 
 
 class Lines(list[Any]):

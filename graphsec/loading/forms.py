@@ -16,7 +16,7 @@ _DUMP_LACKS = (*RBAC_KINDS, "NetworkPolicy", "ServiceAccount", "Namespace", "Sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """One layout. ``detect`` sees the relative paths of a folder or archive, and the first bytes of a single file."""
+    """One layout. ``detect`` sees the relative paths of a folder or archive, and the first and last bytes of a single file."""
 
     id: str
     title: str
@@ -38,7 +38,7 @@ def _is_kubehound_dump(paths: Sequence[PurePosixPath], head: bytes) -> bool:
 
 
 def _is_cluster_info_text(paths: Sequence[PurePosixPath], head: bytes) -> bool:
-    return b"\n==== START logs for container " in head
+    return b"\n==== START logs for container " in head or b"\n==== END logs for container " in head
 
 
 def _is_tree(paths: Sequence[PurePosixPath], head: bytes) -> bool:
@@ -62,5 +62,5 @@ FORMS = (
 
 
 def detect(paths: Sequence[PurePosixPath] = (), head: bytes = b"") -> Form:
-    """The form of a folder (its relative file paths) or of a single file (its first bytes)."""
+    """The form of a folder (its relative file paths) or of a single file (its first and last bytes)."""
     return next(form for form in FORMS if form.detect(paths, head))

@@ -1,19 +1,22 @@
 """JSON documents, one object at a time: lists are never decoded whole, and one bad object costs one problem.
 
-The end of a value is found by decoding it as ``msgspec.Raw`` from its start: msgspec stops after the first value and
-names the offset of what follows. One primitive thus serves lists of any size, documents back to back (hardening.md
-I10), truncated files and recovery after garbage. It reads a buffer; memory-mapped pages behind the cursor are released.
+Two ways through a list. Well-formed stretches are cut between two items, about ``_WINDOW`` bytes at a time, and decoded
+in one call: if the cut text is a JSON array, its elements are exactly the list's items. Everything else goes value by
+value: decoding ``msgspec.Raw`` from its start, msgspec stops behind the first value and names the offset of what
+follows. That serves documents back to back (hardening.md I10), truncated files and recovery after garbage.
+It reads a buffer; memory-mapped pages behind the cursor are released.
 """
 
 from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
-from graphsec.loading.documents import Envelope, Event, Item, Limits, Problem
+from graphsec.loading.documents import Batch, DecodeBatch, Envelope, Event, Item, Limits, Problem
 
 Buffer = bytes | mmap.mmap
 
@@ -22,6 +25,8 @@ _text = msgspec.json.Decoder(str)
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _OFFSET = re.compile(r"\(byte (\d+)\)")
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
+#: Where the next element of an array begins, searched from the end of the one before.
+_ELEMENT = re.compile(rb"[^ \t\r\n,]")
 _LOG_END = re.compile(rb"^==== END [^\n]*====[ \t\r]*$", re.MULTILINE)
 #: Where the next object of a list may begin after garbage that no indentation explains.
 _NEXT_OBJECT = re.compile(rb'\{\s*"(?:apiVersion|kind|metadata)"\s*:')
@@ -29,6 +34,14 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 #: How much of a mapped file may stay resident behind the cursor.
 _RELEASE = 32 << 20
+#: Bytes of list items decoded in one call: fits the cache, and is small beside any memory that matters.
+_WINDOW = 1 << 20
+#: A list whose items could not be cut this often in a row is read value by value.
+_PATIENCE = 3
+#: Between two items of a list without line breaks.
+_COMPACT_CUTS = (b'},{"apiVersion":', b'}, {"apiVersion":', b'},{"kind":', b'},{"metadata":', b'}, {"metadata":')
+
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Malformed(Exception):  # noqa: N818 - control flow inside this module
@@ -89,10 +102,15 @@ class _Cursor:
         return self.size
 
     def take(self, end: int) -> bytes:
-        """The bytes from here to ``end``, without trailing white space; moves there."""
+        """The bytes from here to ``end``; moves there."""
         body = bytes(self.view[self.pos : end])
-        if self._counted == self.pos:
-            self._line += body.count(b"\n")
+        self.skip(end, body.count(b"\n") if self._counted == self.pos else None)
+        return body
+
+    def skip(self, end: int, lines: int | None = None) -> None:
+        """Move to ``end``, over ``lines`` line breaks if that is known, and let go of the pages behind."""
+        if lines is not None:
+            self._line += lines
             self._counted = end
         self.pos = end
         if isinstance(self.buffer, mmap.mmap) and end - self._released > _RELEASE:
@@ -100,18 +118,18 @@ class _Cursor:
             self.line(page)
             self.buffer.madvise(mmap.MADV_DONTNEED, 0, page)
             self._released = page
-        return body
 
 
-def read_json(buffer: Buffer, limits: Limits) -> Iterator[Event]:
+def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None = None) -> Iterator[Event]:
     """The objects of a JSON text: one document, or several back to back with log sections between them (I10)."""
     cursor = _Cursor(buffer)
+    decode = decode_batch or (lambda text: None)
     try:
         while first := cursor.peek():
             if first == b"=":
                 _skip_log(cursor)
             elif first == b"{":
-                yield from _document(cursor, limits)
+                yield from _document(cursor, limits, decode)
             else:
                 yield from _stray(cursor)
     finally:
@@ -141,7 +159,7 @@ def _next_line_starting(cursor: _Cursor, text: bytes, after: int) -> int:
     return cursor.size if found < 0 else found + 1
 
 
-def _document(cursor: _Cursor, limits: Limits) -> Iterator[Event]:
+def _document(cursor: _Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
     """One top-level object: a list gives its items and an envelope, anything else one item."""
     start = cursor.pos
     line = cursor.line(start)
@@ -151,7 +169,7 @@ def _document(cursor: _Cursor, limits: Limits) -> Iterator[Event]:
         for key in _keys(cursor):
             if key == "items" and cursor.peek() == b"[" and _may_be_list(fields["kind"]):
                 listed = True
-                yield from _items(cursor, limits, fields["kind"])
+                yield from _items(cursor, limits, fields["kind"], decode)
                 continue
             if key == "items" and cursor.buffer[cursor.pos : cursor.pos + 4] == b"null":
                 listed = True
@@ -200,41 +218,136 @@ def _syntax(cursor: _Cursor, message: str) -> _Malformed:
     return _Malformed("Input data was truncated" if truncated else message, cursor.pos, truncated=truncated)
 
 
-def _items(cursor: _Cursor, limits: Limits, list_kind: str) -> Iterator[Event]:
+def _items(cursor: _Cursor, limits: Limits, list_kind: str, decode: DecodeBatch) -> Iterator[Event]:
     """The items of the array at the cursor; after garbage it goes on with the next object of the list."""
-    before = cursor.pos
     cursor.pos += 1
-    indent = b""
+    indent = _indent(cursor)
+    failures = 0 if limits.object_bytes >= _WINDOW else _PATIENCE
     while (char := cursor.peek()) != b"]":
         if not char:
             raise _syntax(cursor, "")
         if char == b",":
-            before = cursor.pos
             cursor.pos += 1
             continue
-        start = cursor.pos
-        indent = indent or _indent(cursor.buffer, before, start)
-        try:
-            end = cursor.value_end(start)
-        except _Malformed as error:
-            if error.truncated and not _resume(cursor, start + 1, indent):
-                raise
-            yield _problem(cursor, error, start)
-            if not _resume(cursor, start + 1 if error.truncated else max(error.offset, start + 1), indent):
-                raise _Malformed("Input data was truncated", cursor.size, truncated=True) from None
-            continue
-        line = cursor.line(start)
-        if char == b"{":
-            yield _item(cursor, end, line, limits, listed=True, list_kind=list_kind)
-        else:
-            cursor.pos = end
-            yield Problem("GS-IN-020", "an item of the list is no object", line)
+        if failures < _PATIENCE and char == b"{":
+            cut = _cut(cursor, indent, limits, decode)
+            failures = 0 if cut else failures + 1
+            if cut:
+                yield from _cut_events(cursor, *cut, indent, list_kind)
+                continue
+        yield from _next_item(cursor, char, indent, limits, list_kind)
     cursor.pos += 1
 
 
-def _indent(buffer: Buffer, before: int, start: int) -> bytes:
+def _cut(cursor: _Cursor, indent: bytes, limits: Limits, decode: DecodeBatch) -> tuple[int, bytes, list[Any], bool] | None:
+    """(end, text, elements, whether they are typed) of as many items as a window holds, None if they cannot be cut."""
+    end = _last_cut(cursor, indent)
+    for _ in range(2):
+        if end <= cursor.pos:
+            return None
+        text = b"".join((b"[", cursor.view[cursor.pos : end], b"]"))
+        try:
+            typed = decode(text)
+            elements = _raw_list.decode(text) if typed is None else typed
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            closed = _TRAILING.search(str(error))
+            if closed is None:
+                return None
+            # The list ends inside the window, and the cut was made in what follows it.
+            end = cursor.pos + text.rindex(b"]", 0, int(closed.group(1)) - 1) - 1
+            continue
+        return None if deeper_than(text, limits.depth + 1) else (end, text, elements, typed is not None)
+    return None
+
+
+def _last_cut(cursor: _Cursor, indent: bytes) -> int:
+    """The offset behind the last item that ends in the window, -1 if no place between two items is found."""
+    limit = min(cursor.pos + _WINDOW, cursor.size)
+    for cut in (b"}," + indent + b"{",) if indent else _COMPACT_CUTS:
+        found = cursor.buffer.rfind(cut, cursor.pos, limit)
+        if found >= 0:
+            return found + 1
+    return -1
+
+
+def _cut_events(
+    cursor: _Cursor, end: int, text: bytes, elements: list[Any], typed: bool, indent: bytes, list_kind: str
+) -> Iterator[Event]:
+    first = cursor.line(cursor.pos)
+    if b"\n" not in text:
+        lines, breaks = [first] * len(elements), 0
+    else:
+        starts = _starts(text, len(elements), indent) or _starts_by_length(text, map(_length, _raw_list.decode(text)))
+        lines, breaks = _lines(text, first, starts)
+    cursor.skip(end, breaks)
+    if typed:
+        yield Batch(elements, lines)
+        return
+    for body, line in zip(map(bytes, elements), lines, strict=True):
+        if body.startswith(b"{"):
+            yield Item(body, line, listed=True, list_kind=list_kind)
+        else:
+            yield Problem("GS-IN-020", "an item of the list is no object", line)
+
+
+def _length(raw: msgspec.Raw) -> int:
+    return len(bytes(raw))
+
+
+def _starts(text: bytes, count: int, indent: bytes) -> list[int]:
+    """Offsets of the elements of an array, by the line breaks between them; [] if those do not tell."""
+    cut = b"}," + indent + b"{"
+    starts, offset = [1], text.find(cut)
+    while offset >= 0:
+        starts.append(offset + len(cut) - 1)
+        offset = text.find(cut, offset + len(cut))
+    return starts if indent and len(starts) == count else []
+
+
+def _starts_by_length(text: bytes, lengths: Iterable[int]) -> list[int]:
+    starts, offset = [], 1
+    for length in lengths:
+        found = _ELEMENT.search(text, offset)
+        starts.append(found.start() if found else offset)
+        offset = starts[-1] + length
+    return starts
+
+
+def _lines(text: bytes, first: int, starts: list[int]) -> tuple[list[int], int]:
+    """The line at each of ``starts``, and the number of line breaks in all of ``text``."""
+    lines, line, counted = [], first, 0
+    for start in starts:
+        line += text.count(b"\n", counted, start)
+        lines.append(line)
+        counted = start
+    return lines, line - first + text.count(b"\n", counted)
+
+
+def _next_item(cursor: _Cursor, char: bytes, indent: bytes, limits: Limits, list_kind: str) -> Iterator[Event]:
+    """The one value at the cursor. Raises _Malformed where the input ends in it and nothing follows."""
+    start = cursor.pos
+    try:
+        end = cursor.value_end(start)
+    except _Malformed as error:
+        if error.truncated and not _resume(cursor, start + 1, indent):
+            raise
+        yield _problem(cursor, error, start)
+        if not _resume(cursor, start + 1 if error.truncated else max(error.offset, start + 1), indent):
+            raise _Malformed("Input data was truncated", cursor.size, truncated=True) from None
+        return
+    line = cursor.line(start)
+    if char == b"{":
+        yield _item(cursor, end, line, limits, listed=True, list_kind=list_kind)
+    else:
+        cursor.pos = end
+        yield Problem("GS-IN-020", "an item of the list is no object", line)
+
+
+def _indent(cursor: _Cursor) -> bytes:
     """The line break and white space before the first item, by which pretty-printed items are told apart."""
-    gap = bytes(buffer[before + 1 : start])
+    start = cursor.pos
+    cursor.peek()
+    gap = bytes(cursor.view[start : cursor.pos])
     return gap[gap.rfind(b"\n") :] if b"\n" in gap else b""
 
 
@@ -302,6 +415,3 @@ def _problem(cursor: _Cursor, error: _Malformed, start: int | None = None) -> Pr
     if error.truncated:
         return Problem("GS-IN-040", "the JSON ends before its end; what came before was kept", line)
     return Problem("GS-IN-001", _OFFSET.sub("", error.message).strip(), line)
-
-
-Reader = Callable[[Buffer, Limits], Iterator[Event]]

@@ -41,7 +41,7 @@ def blobs(path: str, limits: Limits, exclude: tuple[str, ...] = ()) -> Iterator[
     """The files behind one ``-f`` argument in path order. Raises InputError if it does not exist."""
     if path == "-":
         data = sys.stdin.buffer.read()
-        yield Blob("<stdin>", data, detect(head=data))
+        yield Blob("<stdin>", data, detect(head=_ends(data)))
         return
     if not os.path.exists(path):
         raise InputError(f"no such file or folder: `{path}`", help="`-f` takes a file, a folder, or `-` for standard input")
@@ -51,13 +51,12 @@ def blobs(path: str, limits: Limits, exclude: tuple[str, ...] = ()) -> Iterator[
         yield from _archive(path, limits)
     else:
         with _opened(path, limits) as (data, problem):
-            yield Blob(path, data, detect(head=_whole_head(data)), problem)
+            yield Blob(path, data, detect(head=_ends(data)), problem)
 
 
-def _whole_head(data: Buffer) -> bytes:
-    """Enough of a file to tell its form; the log marker of I10 may stand anywhere behind its JSON."""
-    marker = data.find(b"\n==== START logs for container ")
-    return bytes(data[marker : marker + _HEAD]) if marker >= 0 and data[:1] == b"{" else bytes(data[:_HEAD])
+def _ends(data: Buffer) -> bytes:
+    """Enough of a file to tell its form: I10 begins as JSON and ends in container logs."""
+    return bytes(data[:_HEAD]) + b"\n" + bytes(data[-_HEAD:])
 
 
 @contextmanager

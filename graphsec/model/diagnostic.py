@@ -54,6 +54,7 @@ def _codes(*codes: Code) -> dict[str, Code]:
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 
+# fmt: off
 CODES = _codes(
     Code(code="GS-IN-001", severity=_E, fails_strict=True, title="syntax error",
          meaning="A document could not be parsed; the documents before it and after the next `---` were read.",
@@ -124,3 +125,4 @@ CODES = _codes(
     Code(code="GS-LIM-005", severity=_E, limit=True, title="file too large",
          meaning="A file exceeds the size limit. It was not read.", remedy="Raise `--max-file-bytes`."),
 )
+# fmt: on

@@ -116,7 +116,9 @@ def _row(cells: list[str]) -> tuple[int, int, Resource]:
         short_names=tuple(short.split(",")) if short else (),
         verbs=tuple(verbs.split(",")),
         subresources={
-            key: tuple(words.split(",")) for key, _, words in (part.partition("=") for part in subresources.split(";")) if key
+            key: tuple(words.split(","))
+            for key, _, words in (part.partition("=") for part in subresources.split(";"))
+            if key
         },
     )
     return _minor(since, 0), _minor(until, 999), resource

@@ -167,7 +167,7 @@ def breakdown(rule: PolicyRule) -> Iterator[PolicyRule]:
     for group in rule.groups:
         for resource in rule.resources:
             for verb in rule.verbs:
-                for names in [(name,) for name in rule.names] or [()]:
+                for names in tuple((name,) for name in rule.names) or ((),):
                     yield PolicyRule(verbs=(verb,), groups=(group,), resources=(resource,), names=names)
     for url in rule.urls:
         for verb in rule.verbs:
@@ -227,7 +227,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scope(self) -> str:
-        """"" at cluster scope, else the namespace."""
+        """ "" at cluster scope, else the namespace."""
         return self.ref.namespace or ""
 
 

@@ -43,19 +43,16 @@ def _resource_request(method: str, group: str, parts: list[str], query: str) -> 
         verb, parts = parts[0], parts[1:]
     namespace = ""
     if parts[0] == "namespaces":
-        if len(parts) > 1:
-            namespace = parts[1]
-            # S-35: below a namespace stands a namespaced resource, unless it is a subresource of the namespace.
-            if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
-                parts = parts[2:]
+        namespace = parts[1] if len(parts) > 1 else ""
+        # S-35: below a namespace stands a namespaced resource, unless it is a subresource of the namespace.
+        if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
+            parts = parts[2:]
     resource = parts[0]
     name = parts[1] if len(parts) > 1 else ""
     subresource = parts[2] if len(parts) > 2 and verb not in _NO_SUBRESOURCES else ""
     if not name and not special:
         verb, name = _collection(verb, query)
-    return Request(
-        verb=verb, group=group, resource=resource, subresource=subresource, name=name, namespace=namespace
-    )
+    return Request(verb=verb, group=group, resource=resource, subresource=subresource, name=name, namespace=namespace)
 
 
 def _collection(verb: str, query: str) -> tuple[str, str]:

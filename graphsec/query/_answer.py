@@ -98,7 +98,7 @@ class Question(Protocol):
     def columns(self, *, wide: bool) -> tuple[str, ...]: ...
 
 
-I = TypeVar("I", bound=Item, covariant=True)  # noqa: E741 - the name of interface.md
+I = TypeVar("I", bound=Item, covariant=True)  # noqa: E741, PLC0105 - the name of interface.md
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,9 @@ class Answer(Generic[I]):
 
     def _repr_html_(self) -> str:
         """The first 50 rows as an escaped table, without script."""
-        return html_table(self.question.columns(wide=False), [item.row(wide=False) for item in self.items[:50]], len(self))
+        return html_table(
+            self.question.columns(wide=False), [item.row(wide=False) for item in self.items[:50]], len(self)
+        )
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"

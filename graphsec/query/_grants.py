@@ -59,6 +59,8 @@ def draw_grant(subject: Ref, proof: Evidence, permission: str, *, dashed: bool) 
     goal = Vertex(key=f"Permission/{permission}", label=permission, kind=DrawnKind.PERMISSION)
     start = vertex(subject)
     if proof.binding is None or proof.role is None:
-        return [start, goal], [Arrow(tail=start.key, head=goal.key, label=proof.semantics.partition(":")[0], style=line)]
+        return [start, goal], [
+            Arrow(tail=start.key, head=goal.key, label=proof.semantics.partition(":")[0], style=line)
+        ]
     chain = [start, vertex(proof.binding), vertex(proof.role), goal]
     return chain, [Arrow(tail=tail.key, head=head.key, style=line) for tail, head in pairwise(chain)]

@@ -18,7 +18,9 @@ _FULL_LIST = (
 )
 #: The command that collects everything that graphsec reads; read-only.
 COLLECT = f"kubectl get {_FULL_LIST} -A -o json > cluster.json"
-COLLECT_SECRETS = "kubectl get secrets -A -o custom-columns=NS:.metadata.namespace,NAME:.metadata.name,TYPE:.type > secrets.txt"
+COLLECT_SECRETS = (
+    "kubectl get secrets -A -o custom-columns=NS:.metadata.namespace,NAME:.metadata.name,TYPE:.type > secrets.txt"
+)
 COLLECT_RBAC = (
     "kubectl get clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,namespaces,networkpolicies "
     "-A -o json > rbac.json"

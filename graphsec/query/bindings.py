@@ -38,7 +38,13 @@ class BindingItem:
             "role": str(self.role),
             "subjects": [str(subject) for subject in self.subjects],
             "dangling": self.dangling,
-            "because": [{"binding": str(self.binding), "role": str(self.role), "source": {"file": self.source.file, "line": self.source.line}}],
+            "because": [
+                {
+                    "binding": str(self.binding),
+                    "role": str(self.role),
+                    "source": {"file": self.source.file, "line": self.source.line},
+                }
+            ],
         }
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
@@ -48,9 +54,7 @@ class BindingItem:
         binding, role = vertex(self.binding), vertex(self.role)
         subjects = [vertex(subject) for subject in self.subjects]
         arrows = [Arrow(tail=subject.key, head=binding.key) for subject in subjects]
-        arrows.append(
-            Arrow(tail=binding.key, head=role.key, style=Line.DASHED if self.dangling else Line.SOLID)
-        )
+        arrows.append(Arrow(tail=binding.key, head=role.key, style=Line.DASHED if self.dangling else Line.SOLID))
         return [*subjects, binding, role], arrows
 
     def name(self) -> str:

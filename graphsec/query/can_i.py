@@ -84,7 +84,9 @@ class Decision:
             origin = f" (from {proof.aggregated_from})" if proof.aggregated_from else ""
             who = subject_text(proof.subject or self.subject)
             lines.append(f"{_spaced(proof.binding)} ({proof.source}) binds {who} to {_spaced(proof.role)}")
-            lines.append(f"{_spaced(proof.role)}, rule {proof.rule_index + 1}{origin} ({proof.rule_source}): {rule_text(proof.rule)}")
+            lines.append(
+                f"{_spaced(proof.role)}, rule {proof.rule_index + 1}{origin} ({proof.rule_source}): {rule_text(proof.rule)}"
+            )
         return lines
 
 
@@ -152,7 +154,12 @@ class CanI:
             raise UsageError("can-i takes a verb and either a resource or a URL")
         complete, warnings = require(world, self.ask)
         groups = world.groups_of(self.user) if self.groups is None else self.groups
-        base = {"complete": complete, "warnings": warnings, "subject": subject_ref(self.user), "request": self.request()}
+        base = {
+            "complete": complete,
+            "warnings": warnings,
+            "subject": subject_ref(self.user),
+            "request": self.request(),
+        }
         if MASTERS in groups:
             return Decision(verdict="allow", reason="member of system:masters", because=(MASTERS_EVIDENCE,), **base)  # type: ignore[arg-type]
         return self._decide(world, world.principals(self.user, groups), base)

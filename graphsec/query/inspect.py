@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
 #: Kinds listed even if the input holds none, since an answer depends on them.
-_ALWAYS = (*RBAC_KINDS, "ServiceAccount", "Namespace", "Pod", "Node", "Secret", "NetworkPolicy", "CustomResourceDefinition")
+_ALWAYS = (
+    *RBAC_KINDS,
+    "ServiceAccount",
+    "Namespace",
+    "Pod",
+    "Node",
+    "Secret",
+    "NetworkPolicy",
+    "CustomResourceDefinition",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,7 @@ def _notes(world: World) -> list[str]:
     lacking = [kind for kind in _ALWAYS if world.coverage[kind].state in (State.ABSENT, State.PARTIAL)]
     if lacking:
         notes.append(f"a complete input: {COLLECT}")
-    counts = {severity: 0 for severity in Severity}
+    counts = dict.fromkeys(Severity, 0)
     for diagnostic in world.diagnostics:
         counts[diagnostic.severity] += 1
     notes.append(

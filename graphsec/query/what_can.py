@@ -35,8 +35,12 @@ class Grant:
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         rule = self.rule
-        what = " ".join(rule.urls) if rule.urls else ",".join(
-            f"{resource}.{group}" if group else resource for group in rule.groups for resource in rule.resources
+        what = (
+            " ".join(rule.urls)
+            if rule.urls
+            else ",".join(
+                f"{resource}.{group}" if group else resource for group in rule.groups for resource in rule.resources
+            )
         )
         more = f" (+{len(self.because) - 1} more)" if len(self.because) > 1 else ""
         cells = (what, ",".join(rule.names) or "*", ",".join(rule.verbs), self.scope, f"{self.because[0]}{more}")
@@ -127,9 +131,20 @@ def minimal_rules(rules: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
     kept = [
         rule
         for index, rule in enumerate(remaining)
-        if not covers([other for position, other in enumerate(remaining) if position != index and _wider(other, rule, position < index)], [rule])
+        if not covers(
+            [
+                other
+                for position, other in enumerate(remaining)
+                if position != index and _wider(other, rule, position < index)
+            ],
+            [rule],
+        )
     ]
-    for fields in (("groups", "resources", "names", "urls"), ("groups", "verbs", "names", "urls"), ("verbs", "groups", "resources", "names")):
+    for fields in (
+        ("groups", "resources", "names", "urls"),
+        ("groups", "verbs", "names", "urls"),
+        ("verbs", "groups", "resources", "names"),
+    ):
         kept = _merged(kept, fields)
     return tuple(sorted(kept, key=_rule_order))
 

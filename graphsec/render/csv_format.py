@@ -17,8 +17,8 @@ _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 def _csv(answer: Answer[Any], options: Options) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(answer.question.columns(wide=True))
     cell = safe if options.raw_csv else _guarded
+    writer.writerow(map(cell, answer.question.columns(wide=True)))
     writer.writerows(map(cell, item.row(wide=True)) for item in answer)
     return text.getvalue()
 

@@ -21,10 +21,12 @@ _PUNCTUATION = re.compile(r"[^A-Za-z0-9 /,\u0080-\U0010ffff-]")
 
 
 def escaped(text: str) -> str:
-    """``text`` on one line: as it is, in a code span, or in entities. Code also keeps ``@name`` from calling somebody."""
+    """``text`` on one line, as it is where that is harmless. Code also keeps `@name` from calling somebody."""
+    return text if _PLAIN.fullmatch(text) else _code(text)
+
+
+def _code(text: str) -> str:
     text = safe(text)
-    if _PLAIN.fullmatch(text):
-        return text
     if _CODE_SPAN.fullmatch(text):
         return f"`{text}`"
     return f"<code>{_PUNCTUATION.sub(lambda match: f'&#{ord(match.group())};', text)}</code>"
@@ -32,7 +34,7 @@ def escaped(text: str) -> str:
 
 def _markdown(answer: Answer[Any], _: Options) -> str:
     blocks = [
-        [f"### {escaped(answer.question.command())}"],
+        [f"### {_code(answer.question.command())}"],
         list(_table(answer)) if answer else ["Nothing found."],
         [f"- **Warning:** {escaped(warning)}" for warning in answer.warnings]
         + [f"- {escaped(note)}" for note in answer.notes],
