@@ -38,10 +38,12 @@ def topic(path: Path) -> str:
     return path.parent.name if path.stem in ("answers", "cluster") else f"{path.parent.name}-{path.stem}"
 
 
-def sections(name: str) -> Iterator[Any]:
-    for path in ANSWERS:
-        for question, expected in (answers(path).get(name) or {}).items():
-            yield pytest.param(path.parent / "cluster.yaml", question, expected, id=f"{topic(path)}: {question}")
+def sections(name: str) -> list[Any]:
+    return [
+        pytest.param(path.parent / "cluster.yaml", question, expected, id=f"{topic(path)}: {question}")
+        for path in ANSWERS
+        for question, expected in (answers(path).get(name) or {}).items()
+    ]
 
 
 @cache
@@ -232,20 +234,19 @@ def ask(path: Path, request: Row) -> Iterator[gs.Ref]:
     return (item.subject for item in gs.who_can(world(path), request["verb"], **keywords(request)))
 
 
-def keywords(request: Row) -> dict[str, str]:
+def keywords(request: Row) -> dict[str, Any]:
     return {("url" if key == "path" else key): word for key, word in request.items() if key != "verb"}
 
 
 def witness(plain: list[Row], binding: gs.Ref, role: gs.Ref, rule: gs.PolicyRule) -> list[Row]:
     """The binding and its role with the one rule, as objects."""
-    found = [
-        obj for obj in plain if (obj["kind"], obj["metadata"]["name"]) in ((r.kind, r.name) for r in (binding, role))
-    ]
-    return [
-        {**obj, "rules": [rule.to_mapping()]} if obj["kind"] in ("Role", "ClusterRole") else obj
-        for obj in found
-        if obj["metadata"].get("namespace") in ((role if "Role" in obj["kind"][-4:] else binding).namespace, None)
-    ]
+    stored = {ref_of(obj): obj for obj in plain}
+    return [stored[binding], {**stored[role], "rules": [rule.to_mapping()]}]
+
+
+def ref_of(obj: Row) -> gs.Ref:
+    meta = obj["metadata"]
+    return gs.Ref(obj["kind"], meta["name"], meta.get("namespace"))
 
 
 def requests(plain: list[Row]) -> Iterator[Row]:

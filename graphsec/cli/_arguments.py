@@ -21,8 +21,8 @@ _SWITCHES = (
 def canonical(args: Sequence[str], switches: Sequence[str] = _SWITCHES) -> list[str]:
     """The arguments with the command first and sentences turned into commands. Raises UsageError with a suggestion."""
     flags, rest = _leading_flags(list(args), switches)
-    if not rest:
-        return flags
+    if not rest or rest[0] in ("-h", "--help"):
+        return ["--help"]
     command = _sentence(rest) or rest
     if command[0] not in COMMANDS:
         raise UsageError(

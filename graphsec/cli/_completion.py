@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from graphsec.cli._arguments import COMMANDS
 from graphsec.errors import UsageError
 
-_FORMATS = ("csv", "dot", "json", "markdown", "mermaid", "name", "ndjson", "png", "svg", "table", "wide", "yaml")
 _VERBS = (
     "read", "write", "admin", "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
     "bind", "escalate", "impersonate", "approve", "sign", "use",
@@ -28,7 +27,7 @@ def candidates(args: Sequence[str]) -> list[str]:
 def _possible(before: list[str], current: str) -> Iterable[str]:
     previous = before[-1] if before else ""
     if previous in ("-o", "--output"):
-        return _FORMATS
+        return _formats()
     if current.startswith("-"):
         return _FLAGS
     words = [word for word in before if not word.startswith("-")]
@@ -47,6 +46,12 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
             return ("bash", "fish", "zsh")
         case _:
             return ()
+
+
+def _formats() -> Iterable[str]:
+    from graphsec.render import renderers
+
+    return renderers()
 
 
 def _types() -> Iterable[str]:

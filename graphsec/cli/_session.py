@@ -20,6 +20,7 @@ from graphsec.model.diagnostic import CODES, Diagnostic, Severity
 from graphsec.model.text import safe
 from graphsec.query._answer import Answer
 from graphsec.query._needs import COLLECT
+from graphsec.render import Options, Renderer, renderers
 
 _TERMINAL_ROWS = 50
 #: Work that takes longer than this says so on a terminal.
@@ -28,6 +29,7 @@ _PATIENCE = 1.0
 
 def open_world(common: Common) -> World:
     """The world of ``-f``, ``$GRAPHSEC_INPUT`` or piped stdin. Raises InputError with the command to collect one."""
+    check_formats(common)
     inputs = list(common.filename) or _fallback_inputs()
     with progress(f"reading {', '.join(inputs)}", common):
         return load(
@@ -96,24 +98,29 @@ def without_builtin(world: World, answer: Answer[Any], common: Common) -> tuple[
 
 def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
     """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work."""
-    from graphsec.render import Options
-
     say(f"# {answer.question.command()}", common)
-    options = Options(
+    options = view_options(common)
+    _write_stdout(answer, common, options)
+    write_reports(answer, common, options)
+    _aftermath(answer, common, options, summary)
+    return outcome(answer, common)
+
+
+def outcome(answer: Answer[Any], common: Common) -> int:
+    """Exit code of an answer as far as its input decides it."""
+    if any(CODES[diagnostic.code].limit for diagnostic in answer.diagnostics):
+        return 4
+    return 3 if common.fail_on_incomplete and not answer.complete else 0
+
+
+def view_options(common: Common) -> Options:
+    return Options(
         headers=not common.no_headers,
         limit=_limit(common),
         fold=common.fold,
         max_nodes=common.max_nodes,
         raw_csv=common.raw_csv,
     )
-    reports = [_report(text) for text in common.out]
-    _write_stdout(answer, common, options)
-    for name, path in reports:
-        _write_report(answer, name, path, common, replace(options, limit=0))
-    _aftermath(answer, common, options, summary)
-    if any(CODES[diagnostic.code].limit for diagnostic in answer.diagnostics):
-        return 4
-    return 3 if common.fail_on_incomplete and not answer.complete else 0
 
 
 def _limit(common: Common) -> int:
@@ -127,12 +134,12 @@ def _report(text: str) -> tuple[str, Path]:
     if not equals or not path:
         raise UsageError(f"no report: `{text}`", help="write it as `--out FORMAT=FILE`")
     _renderer(name)
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"cannot write {path}: no such folder")
     return name, Path(path)
 
 
-def _renderer(name: str) -> Any:
-    from graphsec.render import renderers
-
+def _renderer(name: str) -> Renderer:
     found = renderers().get(name)
     if found is None:
         import difflib
@@ -152,7 +159,7 @@ def check_formats(common: Common) -> None:
         raise UsageError(f"unknown fold `{common.fold}`", help="folds: namespace, class, workload, none")
 
 
-def _rendered(answer: Answer[Any], name: str, options: Any) -> tuple[str, str | bytes, str]:
+def _rendered(answer: Answer[Any], name: str, options: Options) -> tuple[str, str | bytes, str]:
     """(format, output, remark); without Graphviz a picture becomes its DOT text."""
     from graphsec.diagram import RenderError
 
@@ -163,7 +170,7 @@ def _rendered(answer: Answer[Any], name: str, options: Any) -> tuple[str, str | 
         return "dot", text, f"{error.message}; the DOT text was written, render it with `dot -T{name} FILE`"
 
 
-def _write_stdout(answer: Answer[Any], common: Common, options: Any) -> None:
+def _write_stdout(answer: Answer[Any], common: Common, options: Options) -> None:
     if common.output == "png" and sys.stdout.isatty():
         raise UsageError("a PNG is no text for a terminal", help="write it with `--out png=FILE`")
     _, output, remark = _rendered(answer, common.output, options)
@@ -177,7 +184,13 @@ def _write_stdout(answer: Answer[Any], common: Common, options: Any) -> None:
         warn(remark, common)
 
 
-def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, options: Any) -> None:
+def write_reports(answer: Answer[Any], common: Common, options: Options) -> None:
+    """Every ``--out``; view options leave reports whole."""
+    for name, path in map(_report, common.out):
+        _write_report(answer, name, path, common, replace(options, limit=0))
+
+
+def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, options: Options) -> None:
     written, output, remark = _rendered(answer, name, options)
     if written != name:
         path = path.with_name(path.name + ".dot")
@@ -190,7 +203,7 @@ def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, op
     say(f"Wrote {path}", common)
 
 
-def _aftermath(answer: Answer[Any], common: Common, options: Any, summary: Sequence[str]) -> None:
+def _aftermath(answer: Answer[Any], common: Common, options: Options, summary: Sequence[str]) -> None:
     hidden = len(answer) - options.limit if options.limit and common.output in ("table", "wide") else 0
     if hidden > 0:
         say(f"{hidden:,} more rows (--limit 0)", common)
@@ -217,9 +230,11 @@ def coverage_line(answer: Answer[Any]) -> str:
 
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], common: Common) -> None:
-    if common.verbose:
-        for diagnostic in diagnostics:
+    """Each with -v; without, their number and those of a limit, which decide the exit code."""
+    for diagnostic in diagnostics:
+        if common.verbose or CODES[diagnostic.code].limit:
             say(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}", common)
+    if common.verbose:
         return
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)

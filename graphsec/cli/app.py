@@ -151,7 +151,9 @@ def can_i(
             session.warn(warning, common)
         if decision.word != "yes" or explain:
             session.say(decision.reason, common)
-        code = 3 if common.fail_on_incomplete and not decision.complete else 0
+        session.write_reports(answer, common, session.view_options(common))
+        session.print_diagnostics(answer.diagnostics, common)
+        code = session.outcome(answer, common)
     else:
         code = session.deliver(answer, common)
     return code or int(decision.word != "yes")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from graphsec.compile.aggregation import Aggregation, aggregate, origin
-from graphsec.compile.validation import binding_complaints, role_complaints
+from graphsec.collector import collector_paused
+from graphsec.compile.validation import role_complaints, role_ref_complaints, subject_complaints
 from graphsec.model.cluster import Cluster
 from graphsec.model.diagnostic import CODES, Diagnostic
-from graphsec.model.objects import Loaded, StoredRole, WireBinding, WireSubject
+from graphsec.model.objects import Loaded, RoleRef, StoredRole, WireBinding, WireSubject
 from graphsec.model.rbac import (
     Binding,
     PolicyRule,
@@ -27,7 +29,7 @@ from graphsec.model.rbac import (
     username,
     word_forms,
 )
-from graphsec.model.ref import Ref, Source
+from graphsec.model.ref import Ref, Source, ref_order
 
 CLUSTER = ""
 #: A rule with a larger cross product than this is kept aside and matched itself, against hostile input.
@@ -35,65 +37,58 @@ _MAX_POSTINGS = 2_000
 
 
 class Access:
-    """The compiled RBAC of a cluster. Immutable after construction; ids are positions in ``bindings`` and ``rules``."""
+    """The compiled RBAC of a cluster. Immutable; ids are positions in ``subjects``, ``rules`` and ``bindings``."""
 
-    def __init__(self, roles: Mapping[Ref, Role], bindings: Sequence[Binding]) -> None:
+    def __init__(
+        self,
+        roles: Mapping[Ref, Role],
+        bindings: Sequence[Binding],
+        subjects: Sequence[Ref],
+        subjects_of: Sequence[tuple[int, ...]],
+        referring: Iterable[tuple[Ref, bool, list[int]]],
+    ) -> None:
+        """``referring`` are bindings by (role, whether they are RoleBindings), each binding once."""
         self.roles = roles
-        self.bindings = tuple(bindings)
+        self.bindings = bindings
         #: Every principal that a binding names, in order of first mention.
-        self.subjects: list[Ref] = []
+        self.subjects = subjects
+        #: Subject ids by binding.
+        self.subjects_of = subjects_of
         self.rules: list[PolicyRule] = []
-        self._subject_ids: dict[Ref, int] = {}
         self._rule_ids: dict[PolicyRule, int] = {}
         #: Content is the sequence of distinct rules of a role; roles that say the same share one.
         self._contents: list[tuple[int, ...]] = []
-        self._content_ids: dict[tuple[int, ...], int] = {}
         self._content_of: dict[Ref, int] = {}
-        #: Subject ids by binding.
-        self._subjects_of: list[tuple[int, ...]] = []
-        #: scope -> content -> bindings; and over all namespaces content -> bindings.
-        self._by_scope: dict[str, dict[int, list[int]]] = defaultdict(dict)
+        #: content -> bindings, at cluster scope and over all namespaces.
+        self._at_cluster: dict[int, list[int]] = defaultdict(list)
         self._namespaced: dict[int, list[int]] = defaultdict(list)
-        #: subject -> scope -> bindings.
-        self._held: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        self._index_bindings()
-        self._contents_with: list[list[int]] = self._invert_contents()
+        self._index_bindings(referring)
+        self._contents_with = self._invert_contents()
         self._postings: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        self._named_postings: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         self._wide: list[int] = []
         self._with_urls: list[int] = []
         self._index_rules()
 
     # -- compile ------------------------------------------------------------------------------------------------
 
-    def _index_bindings(self) -> None:
-        for index, binding in enumerate(self.bindings):
-            ids = tuple(self._subject_id(subject) for subject in binding.subjects)
-            self._subjects_of.append(ids)
-            content = self._content(binding.role)
-            if content is None:
-                continue
-            self._by_scope[binding.scope].setdefault(content, []).append(index)
-            if binding.scope != CLUSTER:
-                self._namespaced[content].append(index)
-            for subject in ids:
-                self._held[subject][binding.scope].append(index)
+    def _index_bindings(self, referring: Iterable[tuple[Ref, bool, list[int]]]) -> None:
+        content_ids: dict[tuple[int, ...], int] = {}
+        for role, namespaced, bindings in referring:
+            content = self._content(role, content_ids)
+            if content is not None:
+                (self._namespaced if namespaced else self._at_cluster)[content] += bindings
 
-    def _subject_id(self, subject: Ref) -> int:
-        found = self._subject_ids.get(subject)
-        if found is None:
-            found = self._subject_ids[subject] = len(self.subjects)
-            self.subjects.append(subject)
-        return found
-
-    def _content(self, ref: Ref) -> int | None:
-        found = self._content_of.get(ref)
-        if found is None and (role := self.roles.get(ref)):
-            rules = tuple(dict.fromkeys(self._rule_id(rule) for rule in role.rules))
-            found = self._content_ids.setdefault(rules, len(self._contents))
-            if found == len(self._contents):
-                self._contents.append(rules)
-            self._content_of[ref] = found
-        return found
+    def _content(self, ref: Ref, content_ids: dict[tuple[int, ...], int]) -> int | None:
+        role = self.roles.get(ref)
+        if role is None:
+            return None
+        rules = tuple(dict.fromkeys(self._rule_id(rule) for rule in role.rules))
+        content = content_ids.setdefault(rules, len(self._contents))
+        if content == len(self._contents):
+            self._contents.append(rules)
+        self._content_of[ref] = content
+        return content
 
     def _rule_id(self, rule: PolicyRule) -> int:
         found = self._rule_ids.setdefault(rule, len(self.rules))
@@ -116,50 +111,85 @@ class Access:
             if len(groups) * len(resources) * len(verbs) > _MAX_POSTINGS:
                 self._wide.append(index)
                 continue
+            postings = self._named_postings if rule.names else self._postings
             for group in groups:
                 for resource in resources:
                     for verb in verbs:
-                        self._postings[group, resource, verb].append(index)
+                        postings[group, resource, verb].append(index)
+
+    @cached_property
+    def _by_scope(self) -> dict[str, dict[int, list[int]]]:
+        """namespace -> content -> bindings."""
+        scopes: dict[str, dict[int, list[int]]] = defaultdict(dict)
+        for content, bindings in self._namespaced.items():
+            for binding in bindings:
+                scopes[self.bindings[binding].scope].setdefault(content, []).append(binding)
+        return scopes
+
+    @cached_property
+    def _held(self) -> dict[Ref, dict[str, list[int]]]:
+        """subject -> scope -> bindings whose role is there."""
+        held: dict[Ref, dict[str, list[int]]] = {subject: {} for subject in self.subjects}
+        for index, binding in enumerate(self.bindings):
+            if binding.role in self._content_of:
+                for subject in self.subjects_of[index]:
+                    held[self.subjects[subject]].setdefault(binding.scope, []).append(index)
+        return held
+
+    @cached_property
+    def ranks(self) -> list[int]:
+        """The place of each subject in canonical order (kind, namespace, name)."""
+        order = sorted(range(len(self.subjects)), key=lambda subject: ref_order(self.subjects[subject]))
+        ranks = [0] * len(order)
+        for rank, subject in enumerate(order):
+            ranks[subject] = rank
+        return ranks
 
     # -- questions ----------------------------------------------------------------------------------------------
 
     def matching_rules(self, request: Request, *, any_name: bool = False) -> list[int]:
         """Ids of the distinct rules that allow the request; with ``any_name`` also those limited to names."""
-        accepts = acts if any_name else allows
-        return [index for index in self._candidates(request) if accepts(self.rules[index], request)]
-
-    def _candidates(self, request: Request) -> Iterable[int]:
+        rules = self.rules
         if request.url:
-            return self._with_urls
-        found: set[int] = set(self._wide)
-        for group in word_forms(request.group):
-            for resource in resource_forms(request.resource, request.subresource):
-                for verb in word_forms(request.verb):
-                    found.update(self._postings.get((group, resource, verb), ()))
+            return [index for index in self._with_urls if acts(rules[index], request)]
+        accepts = acts if any_name else allows
+        found = {index for index in self._wide if accepts(rules[index], request)}
+        keys = [
+            (group, resource, verb)
+            for group in word_forms(request.group)
+            for resource in resource_forms(request.resource, request.subresource)
+            for verb in word_forms(request.verb)
+        ]
+        for key in keys:
+            found.update(self._postings.get(key, ()))
+            named = self._named_postings.get(key, ())
+            found.update(named if any_name else [index for index in named if request.name in rules[index].names])
         return sorted(found)
 
-    def bindings_granting(self, rule: int, namespace: str, *, any_namespace: bool) -> Iterator[int]:
-        """Bindings whose role has the rule: at cluster scope, and in ``namespace`` or in any (S-03)."""
-        at_cluster = self._by_scope.get(CLUSTER, {})
-        in_namespace = self._namespaced if any_namespace else self._by_scope.get(namespace, {}) if namespace else {}
-        for content in self._contents_with[rule]:
-            yield from at_cluster.get(content, ())
-            yield from in_namespace.get(content, ())
+    def contents_with(self, rule: int) -> list[int]:
+        """The role contents that hold a rule."""
+        return self._contents_with[rule]
 
-    def subjects_of(self, binding: int) -> tuple[int, ...]:
-        return self._subjects_of[binding]
+    def cluster_bindings(self, content: int) -> Sequence[int]:
+        """ClusterRoleBindings to roles of a content."""
+        return self._at_cluster.get(content, ())
+
+    def role_bindings(self, content: int, namespace: str | None) -> Sequence[int]:
+        """RoleBindings to roles of a content in one namespace, or (None) in any; none at cluster scope (S-03)."""
+        if namespace is None:
+            return self._namespaced.get(content, ())
+        return self._by_scope.get(namespace, {}).get(content, ()) if namespace else ()
 
     def held(self, subject: Ref, namespace: str) -> Iterator[int]:
         """The bindings of a principal that apply in ``namespace``: ClusterRoleBindings first (S-03)."""
-        scopes = self._held.get(self._subject_ids.get(subject, -1), {})
+        scopes = self._held.get(subject, {})
         yield from scopes.get(CLUSTER, ())
         if namespace != CLUSTER:
             yield from scopes.get(namespace, ())
 
     def all_held(self, subject: Ref) -> list[int]:
         """Every binding of a principal, in any scope."""
-        scopes = self._held.get(self._subject_ids.get(subject, -1), {})
-        return sorted(index for found in scopes.values() for index in found)
+        return sorted(index for found in self._held.get(subject, {}).values() for index in found)
 
     def first_allowing(self, principals: Iterable[Ref], request: Request) -> tuple[int, int] | None:
         """(binding, rule index in its role) of the first grant that allows the request, None if there is none."""
@@ -188,14 +218,16 @@ def grant_access(cluster: Cluster) -> tuple[Access, list[Diagnostic]]:
     cluster_roles = {loaded.ref.name: loaded for loaded in cluster.of("ClusterRole")}
     aggregation = aggregate({name: loaded.body for name, loaded in cluster_roles.items()})
     roles = {loaded.ref: _role(loaded, cluster_roles, aggregation) for loaded in cluster.of("ClusterRole", "Role")}
-    bindings = [_binding(loaded) for loaded in cluster.of("ClusterRoleBinding", "RoleBinding")]
-    access = Access(roles, bindings)
-    diagnostics = [
+    with collector_paused():
+        reader = _BindingReader(roles)
+        for loaded in cluster.of("ClusterRoleBinding", "RoleBinding"):
+            reader.add(loaded)
+        access = Access(roles, reader.bindings, reader.subjects, reader.subjects_of, reader.referring())
+    return access, [
         *_aggregation_diagnostics(aggregation, cluster_roles),
-        *_validation_diagnostics(cluster),
-        *_binding_diagnostics(cluster, roles, bindings),
+        *_role_diagnostics(cluster),
+        *reader.diagnostics,
     ]
-    return access, diagnostics
 
 
 def _role(loaded: Loaded, cluster_roles: Mapping[str, Loaded], aggregation: Aggregation) -> Role:
@@ -227,13 +259,77 @@ def _written_at(loaded: Loaded, rule: PolicyRule) -> Source:
     return _rule_sources(loaded, rules)[rules.index(rule)] if rule in rules else loaded.source
 
 
-def _binding(loaded: Loaded) -> Binding:
-    wire: WireBinding = loaded.body
-    scope = loaded.ref.namespace
-    # A Role is looked up in the binding's namespace, which a ClusterRoleBinding has none of: it dangles (S-43).
-    role = Ref(wire.role_ref.kind, wire.role_ref.name, scope if wire.role_ref.kind == "Role" else None)
-    subjects = dict.fromkeys(ref for subject in wire.subjects or () if (ref := _principal(subject, scope)))
-    return Binding(ref=loaded.ref, role=role, subjects=tuple(subjects), source=loaded.source)
+class _BindingReader:
+    """Turns binding objects into bindings; a subject or roleRef that many bindings name is looked at once."""
+
+    def __init__(self, roles: Mapping[Ref, Role]) -> None:
+        self._roles = roles
+        self.bindings: list[Binding] = []
+        self.subjects: list[Ref] = []
+        self.subjects_of: list[tuple[int, ...]] = []
+        self.diagnostics: list[Diagnostic] = []
+        self._ids: dict[Ref, int] = {}
+        #: Spelling of a subject -> its id (-1 if it matches nobody, then with a complaint) and what validation says.
+        self._known: dict[object, tuple[int, tuple[str, ...]]] = {}
+        #: Spelling of a roleRef in a scope -> the role, what is wrong with it as (code, message), and who refers to it.
+        self._role_refs: dict[object, tuple[Ref, tuple[tuple[str, str], ...], list[int]]] = {}
+
+    def add(self, loaded: Loaded) -> None:
+        wire: WireBinding = loaded.body
+        scope = loaded.ref.namespace
+        ids: list[int] = []
+        for subject in wire.subjects or ():
+            # Only an account that names no namespace means another one in each scope (S-41).
+            key = subject if subject.namespace or subject.kind != "ServiceAccount" else (subject, scope)
+            known = self._known.get(key) or self._subject(subject, scope, key)
+            ids.append(known[0])
+            if known[1]:
+                self._complain(known, loaded)
+        ref = wire.role_ref
+        place = (ref, scope) if scope is None or ref.kind == "Role" else ref
+        role, wrong, referring = self._role_refs.get(place) or self._role_ref(ref, scope, place)
+        referring.append(len(self.bindings))
+        for code, message in wrong:
+            self._report(code, message, loaded)
+        if len(ids) > 1 or ids == [-1]:
+            ids = [found for found in dict.fromkeys(ids) if found >= 0]
+        self.subjects_of.append(tuple(ids))
+        subjects = self.subjects
+        self.bindings.append(Binding(loaded.ref, role, tuple([subjects[found] for found in ids]), loaded.source))
+
+    def _subject(self, subject: WireSubject, scope: str | None, key: object) -> tuple[int, tuple[str, ...]]:
+        principal = _principal(subject, scope)
+        known = -1
+        if principal is not None:
+            known = self._ids.setdefault(principal, len(self.subjects))
+            if known == len(self.subjects):
+                self.subjects.append(principal)
+        found = self._known[key] = known, subject_complaints(subject, namespaced=scope is not None)
+        return found
+
+    def _complain(self, known: tuple[int, tuple[str, ...]], loaded: Loaded) -> None:
+        for complaint in known[1]:
+            self._report("GS-IN-023", f"subject {complaint}", loaded)
+        if known[0] < 0:
+            self._report("GS-GR-002", f"a subject matches nobody: {known[1][-1]}", loaded)
+
+    def _role_ref(self, role: RoleRef, scope: str | None, place: object) -> tuple[Ref, tuple[tuple[str, str], ...], list[int]]:
+        # A Role is looked up in the binding's namespace, which a ClusterRoleBinding has none of: it dangles (S-43).
+        ref = Ref(role.kind, role.name, scope if role.kind == "Role" else None)
+        complaints = role_ref_complaints(role, namespaced=scope is not None)
+        wrong = [("GS-IN-023", f"roleRef.{complaint}") for complaint in complaints]
+        if ref not in self._roles:
+            wrong.append(("GS-GR-001", f"refers to {ref}, which is not in the input"))
+        self._role_refs[place] = ref, tuple(wrong), []
+        return self._role_refs[place]
+
+    def referring(self) -> Iterator[tuple[Ref, bool, list[int]]]:
+        """Bindings by (role, whether they are RoleBindings)."""
+        for role, _, bindings in self._role_refs.values():
+            yield role, self.bindings[bindings[0]].scope != CLUSTER, bindings
+
+    def _report(self, code: str, message: str, loaded: Loaded) -> None:
+        self.diagnostics.append(_diagnostic(code, message, loaded))
 
 
 def _principal(subject: WireSubject, scope: str | None) -> Ref | None:
@@ -245,7 +341,11 @@ def _principal(subject: WireSubject, scope: str | None) -> Ref | None:
             return Ref("Group", subject.name)
         case "ServiceAccount":
             namespace = subject.namespace or scope
-            return subject_ref(username(Ref("ServiceAccount", subject.name, namespace))) if namespace else None
+            if not namespace:
+                return None
+            account = Ref("ServiceAccount", subject.name, namespace)
+            # Only the user name counts: a colon may make it one that is no ServiceAccount's (S-40).
+            return subject_ref(username(account)) if ":" in namespace or ":" in subject.name else account
         case _:
             return None
 
@@ -263,19 +363,6 @@ def _aggregation_diagnostics(aggregation: Aggregation, roles: Mapping[str, Loade
         yield _diagnostic("GS-GR-004", "aggregation never settles: its selectors form a cycle", roles[name])
 
 
-def _validation_diagnostics(cluster: Cluster) -> Iterator[Diagnostic]:
+def _role_diagnostics(cluster: Cluster) -> Iterator[Diagnostic]:
     for loaded in cluster.of("ClusterRole", "Role"):
         yield from (_diagnostic("GS-IN-023", complaint, loaded) for complaint in role_complaints(loaded))
-    for loaded in cluster.of("ClusterRoleBinding", "RoleBinding"):
-        yield from (_diagnostic("GS-IN-023", complaint, loaded) for complaint in binding_complaints(loaded))
-
-
-def _binding_diagnostics(
-    cluster: Cluster, roles: Mapping[Ref, Role], bindings: Sequence[Binding]
-) -> Iterator[Diagnostic]:
-    for loaded, binding in zip(cluster.of("ClusterRoleBinding", "RoleBinding"), bindings, strict=True):
-        if binding.role not in roles:
-            yield _diagnostic("GS-GR-001", f"refers to {binding.role}, which is not in the input", loaded)
-        for subject in loaded.body.subjects or ():
-            if _principal(subject, loaded.ref.namespace) is None:
-                yield _diagnostic("GS-GR-002", f"subject {subject.kind} `{subject.name}` matches nobody", loaded)

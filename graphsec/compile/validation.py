@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from graphsec.model.objects import Loaded, WireBinding, WireSubject
+from graphsec.model.objects import Loaded, RoleRef, WireSubject
 from graphsec.model.rbac import RBAC_GROUP, PolicyRule
 
 #: The pattern of a DNS-1123 subdomain, which a ServiceAccount's name must have.
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_ROLE_KINDS = {"ClusterRoleBinding": ("ClusterRole",), "RoleBinding": ("Role", "ClusterRole")}
 
 
 def role_complaints(loaded: Loaded) -> Iterator[str]:
@@ -35,36 +34,43 @@ def _rule_complaint(rule: PolicyRule, *, namespaced: bool) -> str:
     return "" if rule.resources else "no resources"
 
 
-def binding_complaints(loaded: Loaded) -> Iterator[str]:
-    """`subjects[0].name: ...` and `roleRef.kind: ...` for each field that validation refuses."""
-    binding: WireBinding = loaded.body
-    if binding.role_ref.api_group not in (None, "", RBAC_GROUP):
-        yield f"roleRef.apiGroup: must be {RBAC_GROUP}"
-    if binding.role_ref.kind not in _ROLE_KINDS[loaded.ref.kind]:
-        yield f"roleRef.kind: must be {' or '.join(_ROLE_KINDS[loaded.ref.kind])}"
-    if not is_path_segment(binding.role_ref.name):
-        yield "roleRef.name: must be the name of a role"
-    for index, subject in enumerate(binding.subjects or ()):
-        for complaint in _subject_complaints(subject, namespaced=loaded.ref.kind == "RoleBinding"):
-            yield f"subjects[{index}].{complaint}"
+def role_ref_complaints(role: RoleRef, *, namespaced: bool) -> Iterator[str]:
+    """`kind: ...` for each field of a roleRef that validation refuses."""
+    if role.api_group not in (None, "", RBAC_GROUP):
+        yield f"apiGroup: must be {RBAC_GROUP}"
+    if role.kind != "ClusterRole" and not (namespaced and role.kind == "Role"):
+        yield f"kind: must be {'Role or ' if namespaced else ''}ClusterRole"
+    if not is_path_segment(role.name):
+        yield "name: must be the name of a role"
 
 
-def _subject_complaints(subject: WireSubject, *, namespaced: bool) -> Iterator[str]:
+def subject_complaints(subject: WireSubject, *, namespaced: bool) -> tuple[str, ...]:
+    """`User alice: apiGroup ...` for each field of a subject that validation refuses."""
+    if subject.kind == "ServiceAccount":
+        if _SUBDOMAIN.fullmatch(subject.name) and not subject.api_group and (subject.namespace or namespaced):
+            return ()
+        complaints = _account_complaints(subject, namespaced=namespaced)
+    else:
+        complaints = _other_complaints(subject)
+    return tuple(f"{subject.kind} `{subject.name}`: {complaint}" for complaint in complaints)
+
+
+def _other_complaints(subject: WireSubject) -> Iterator[str]:
     if not subject.name:
-        yield "name: missing"
-    match subject.kind:
-        case "ServiceAccount":
-            if subject.name and not _SUBDOMAIN.fullmatch(subject.name):
-                yield "name: must be the name of a ServiceAccount"
-            if subject.api_group:
-                yield 'apiGroup: must be "" for a ServiceAccount'
-            if not subject.namespace and not namespaced:
-                yield "namespace: missing, so it matches nobody"
-        case "User" | "Group":
-            if subject.api_group not in (None, "", RBAC_GROUP):
-                yield f"apiGroup: must be {RBAC_GROUP}"
-        case _:
-            yield "kind: must be User, Group or ServiceAccount"
+        yield "name is missing"
+    if subject.kind not in ("User", "Group"):
+        yield "kind must be User, Group or ServiceAccount"
+    elif subject.api_group not in (None, "", RBAC_GROUP):
+        yield f"apiGroup must be {RBAC_GROUP}"
+
+
+def _account_complaints(subject: WireSubject, *, namespaced: bool) -> Iterator[str]:
+    if not _SUBDOMAIN.fullmatch(subject.name):
+        yield "name must be that of a ServiceAccount" if subject.name else "name is missing"
+    if subject.api_group:
+        yield 'apiGroup must be ""'
+    if not subject.namespace and not namespaced:
+        yield "namespace is missing, so it matches nobody"
 
 
 def is_path_segment(name: str) -> bool:

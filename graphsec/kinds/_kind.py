@@ -24,5 +24,8 @@ class Kind:
     old_groups: tuple[str, ...] = ()
     #: Versions of ``group`` that servers no longer serve.
     old_versions: tuple[str, ...] = ()
-    #: Set where the decoded body is not kept as it is. Raises msgspec.ValidationError.
-    read: Read | None = None
+    #: Set where the decoded body is not kept as it is: makes the function for one load, which may share equal parts.
+    #: That function raises msgspec.ValidationError.
+    reader: Callable[[], Read] | None = None
+    #: True where the rules inside have lines of their own.
+    has_rules: bool = False

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from graphsec.collector import collector_paused
 from graphsec.kinds import Kind, kinds
 from graphsec.loading.documents import Batch, Envelope, Event, Item, Limits, Lines, Problem
 from graphsec.loading.forms import FORMS, Form
@@ -57,7 +56,7 @@ def load_cluster(inputs: Iterable[Input], options: LoadOptions | None = None) ->
     Raises InputError only for a path that does not exist.
     """
     assembler = Assembler(options or LoadOptions())
-    with _collector_paused():
+    with collector_paused():
         for given in inputs:
             if isinstance(given, Mapping):
                 assembler.add_mapping(given)
@@ -65,18 +64,6 @@ def load_cluster(inputs: Iterable[Input], options: LoadOptions | None = None) ->
                 for blob in blobs(str(given), assembler.options.limits, assembler.options.exclude):
                     assembler.add_blob(blob)
         return assembler.cluster()
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Decoding allocates millions of objects without cycles; the collector would cost it four to six times."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @dataclass(slots=True)
@@ -109,6 +96,7 @@ class Assembler:
         self._discovery = Discovery(DEFAULT_MINOR)
         self._decoders = {kind: msgspec.json.Decoder(kind.body) for kind in kinds().values()}
         self._list_decoders = {kind: msgspec.json.Decoder(list[kind.body]) for kind in kinds().values()}  # type: ignore[name-defined]
+        self._readers = {kind: kind.reader() if kind.reader else None for kind in kinds().values()}
         self._namespaced = {kind: _is_namespaced(self._discovery, kind) for kind in kinds().values()}
         #: apiVersions met of each kind that servers still serve.
         self._current: dict[Kind, set[str]] = {kind: set() for kind in kinds().values()}
@@ -207,7 +195,7 @@ class Assembler:
     def _decode_batch(self, text: bytes) -> list[Any] | None:
         """Listings come sorted by kind: decode all as the kind before, None if one of them is of another kind."""
         kind = self._last
-        if kind is None or (kind.read and b"\n" in text):  # rules have lines of their own
+        if kind is None or (kind.has_rules and b"\n" in text):
             return None
         try:
             found = self._list_decoders[kind].decode(text)
@@ -303,10 +291,12 @@ class Assembler:
         ref = Ref(kind.kind, name, self._namespace(kind, metadata, name, source))
         if decoded.api_version not in self._current[kind]:
             self._report_version(kind, decoded.api_version, source, ref)
-        if kind.read:
+        read = self._readers[kind]
+        if kind.has_rules:
             lines = lines or _rule_lines(decoded, body, source.line)
+        if read:
             try:
-                decoded = kind.read(decoded)
+                decoded = read(decoded)
             except msgspec.ValidationError as error:
                 self._reject(ref, source, _explained(error))
                 return
@@ -400,14 +390,11 @@ class Assembler:
         }
         custom = tuple(_custom_resource(loaded.body) for loaded in objects.get("CustomResourceDefinition", ()))
         others = dict(self._placed_others({(r.group, r.kind): r for r in custom}))
-        typed = {loaded.ref: loaded.source for found in objects.values() for loaded in found}
-        inventory = {**self._rejected, **others, **typed}
-        counts: dict[str, int] = defaultdict(int)
-        for ref in (*typed, *others):
-            counts[ref.kind] += 1
+        counts = Counter({kind: len(found) for kind, found in objects.items()})
+        counts.update(ref.kind for ref in others)
         return Cluster(
             objects=objects,
-            inventory=inventory,
+            others={**self._rejected, **others},
             custom_resources=custom,
             coverage=Coverage(
                 (self._coverage(kind, counts[kind]) for kind in {*counts, *self._tallies}), tuple(self._forms)
@@ -531,6 +518,5 @@ def with_defaults(cluster: Cluster, defaults: Cluster) -> Cluster:
     return replace(
         cluster,
         objects=objects,
-        inventory={**defaults.inventory, **cluster.inventory},
         coverage=Coverage(entries, (*cluster.coverage.forms, "--with-defaults")),
     )

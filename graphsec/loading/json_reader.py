@@ -33,7 +33,7 @@ _NEXT_OBJECT = re.compile(rb'\{\s*"(?:apiVersion|kind|metadata)"\s*:')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 #: How much of a mapped file may stay resident behind the cursor.
-_RELEASE = 32 << 20
+_RELEASE = 8 << 20
 #: Bytes of list items decoded in one call: fits the cache, and is small beside any memory that matters.
 _WINDOW = 1 << 20
 #: A list whose items could not be cut this often in a row is read value by value.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from graphsec.model.coverage import Coverage
 from graphsec.model.diagnostic import Diagnostic
@@ -12,15 +13,20 @@ from graphsec.model.objects import Loaded
 from graphsec.model.ref import Ref, Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Objects by kind, each kind sorted by (namespace, name); ``inventory`` also holds unknown and rejected ones."""
+    """Objects by kind, each kind sorted by (namespace, name); ``others`` are of unknown kinds or were rejected."""
 
     objects: Mapping[str, tuple[Loaded, ...]]
-    inventory: Mapping[Ref, Source]
+    others: Mapping[Ref, Source] = field(default_factory=dict)
     custom_resources: tuple[Resource, ...] = ()
     coverage: Coverage = field(default_factory=lambda: Coverage(()))
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def inventory(self) -> Mapping[Ref, Source]:
+        """Every object that the input named, decoded or not, and where it stands."""
+        return {**self.others, **{loaded.ref: loaded.source for found in self.objects.values() for loaded in found}}
 
     def of(self, *kinds: str) -> Iterator[Loaded]:
         """The objects of the kinds, one kind after the other."""

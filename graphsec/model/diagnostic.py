@@ -124,5 +124,8 @@ CODES = _codes(
          meaning="One object exceeds the node limit. It was not read.", remedy="Raise `--max-nodes-per-object`."),
     Code(code="GS-LIM-005", severity=_E, limit=True, title="file too large",
          meaning="A file exceeds the size limit. It was not read.", remedy="Raise `--max-file-bytes`."),
+    Code(code="GS-LIM-006", severity=_E, limit=True, title="archive inflates too far",
+         meaning="An archive holds more bytes than the limit, or inflates 200 to 1 as no dump does. Members up to there were kept.",
+         remedy="Raise `--max-inflated-bytes`, or unpack the archive and give its folder."),
 )
 # fmt: on

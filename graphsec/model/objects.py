@@ -32,11 +32,14 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     generate_name: str = ""
     namespace: str | None = None
-    #: Set by an API server only: an object that has one was read from a cluster, not from a manifest (S-52).
-    uid: str | None = None
     labels: dict[str, str] | None = None
     annotations: Annotations | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
+
+
+class StoredMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    #: Set by an API server only: an object that has one was read from a cluster, not from a manifest (S-52).
+    uid: str | None = None
 
 
 class _Object(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
@@ -277,6 +280,7 @@ class AggregationRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class WireRole(_Object, frozen=True, gc=False, rename="camel"):
     """A Role or ClusterRole as encoded; each rule is decoded by itself, so that equal rules are decoded once."""
 
+    metadata: StoredMetadata
     rules: tuple[msgspec.Raw, ...] | None = None
     aggregation_rule: AggregationRule | None = None
 

@@ -43,7 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return f"{text} in {self.namespace}" if self.namespace else text
 
 
-class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, gc=False):
     """One rule of a role. Lists form a cross product, separate rules never combine; ``names`` empty means all names."""
 
     verbs: tuple[str, ...] = ()
@@ -206,7 +206,7 @@ def _covering_resources(resource: str) -> tuple[str, ...]:
 # -- roles, bindings, principals ---------------------------------------------------------------------------------
 
 
-class Role(msgspec.Struct, frozen=True, kw_only=True):
+class Role(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A Role or ClusterRole with its *effective* rules. ``rule_sources`` runs beside ``rules``."""
 
     ref: Ref
@@ -217,7 +217,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     rule_origins: tuple[str, ...] = ()
 
 
-class Binding(msgspec.Struct, frozen=True, kw_only=True):
+class Binding(msgspec.Struct, frozen=True, gc=False):
     """A RoleBinding or ClusterRoleBinding; ``role`` may dangle, ``subjects`` as they match (S-40 to S-42)."""
 
     ref: Ref

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 SCHEMA = "graphsec.answer/v1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why an item is true: a binding, its role, the rule in it and where they stand.
 
     For members of system:masters there is no object: ``semantics`` is S-47 and the rest is None.
@@ -80,7 +79,7 @@ class Item(Protocol):
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
         """What the item adds to a picture."""
 
-    def name(self) -> str:
+    def refs(self) -> tuple[str, ...]:
         """For ``-o name``: `serviceaccount/ci/deployer`."""
 
 
@@ -98,6 +97,37 @@ class Question(Protocol):
     def columns(self, *, wide: bool) -> tuple[str, ...]: ...
 
 
+class Deferred(Sequence[Any]):
+    """Items whose number is known and which are made when first looked at; equal to the tuple of them."""
+
+    def __init__(self, count: int, make: Callable[[], tuple[Any, ...]]) -> None:
+        self._count = count
+        self._make: Callable[[], tuple[Any, ...]] | None = make
+        self._items: tuple[Any, ...] = ()
+
+    def _made(self) -> tuple[Any, ...]:
+        make = self._make
+        if make is not None:
+            self._items = make()
+            self._make = None
+        return self._items
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._made()[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._made())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._made() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._made())
+
+
 I = TypeVar("I", bound=Item, covariant=True)  # noqa: E741, PLC0105 - the name of interface.md
 
 
@@ -106,7 +136,7 @@ class Answer(Generic[I]):
     """Items in canonical order. ``complete`` is False where kinds that the question needs are absent or partial."""
 
     question: Question
-    items: tuple[I, ...] = ()
+    items: Sequence[I] = ()
     complete: bool = True
     coverage: Coverage = field(default_factory=lambda: Coverage(()))
     diagnostics: tuple[Diagnostic, ...] = ()

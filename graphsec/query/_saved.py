@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -23,7 +23,7 @@ from graphsec.loading.text import decode_text
 from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
 from graphsec.model.rbac import ALL, username
-from graphsec.model.ref import Ref, Source
+from graphsec.model.ref import Source, ref_order
 from graphsec.query._answer import Answer, Evidence
 from graphsec.query._grants import MASTERS_GROUP
 from graphsec.query._subjects import parse_subject
@@ -153,11 +153,11 @@ class WhoCanParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="
         wanted = [item for item in items if self.builtin or not _is_builtin(world, item)]
         if self.effective_only:
             wanted = [item for item in wanted if item.effective and not item.unmet]
-        merged: dict[tuple[Ref, str, bool], AccessItem] = {}
+        merged: dict[tuple[Any, ...], AccessItem] = {}
         for item in wanted:
-            key = (item.subject, item.scope, bool(item.names))
+            key = _place(item)
             merged[key] = _merged(merged[key], item) if key in merged else item
-        return list(merged.values())
+        return [merged[key] for key in sorted(merged)]
 
 
 class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="what_can"):
@@ -310,9 +310,16 @@ def _is_shipped(world: World, proof: Evidence) -> bool:
     return proof.binding is None or world.provenance.is_builtin(proof.binding)
 
 
+def _place(item: AccessItem) -> tuple[Any, ...]:
+    """What tells findings apart, in canonical order; a namespace may be called "cluster" too."""
+    binding = item.because[0].binding
+    namespace = binding.namespace or "" if binding else ""
+    return item.subject != MASTERS_GROUP, namespace, ref_order(item.subject), bool(item.names)
+
+
 def _merged(first: AccessItem, second: AccessItem) -> AccessItem:
     """One finding for what a subject holds in one scope through several requests."""
-    return replace(
+    return msgspec.structs.replace(
         first,
         verbs=_union((first.verbs, second.verbs)),
         names=tuple(sorted({*first.names, *second.names})),

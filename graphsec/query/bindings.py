@@ -57,8 +57,8 @@ class BindingItem:
         arrows.append(Arrow(tail=binding.key, head=role.key, style=Line.DASHED if self.dangling else Line.SOLID))
         return [*subjects, binding, role], arrows
 
-    def name(self) -> str:
-        return lower_name(self.binding)
+    def refs(self) -> tuple[str, ...]:
+        return (lower_name(self.binding),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,8 @@ class Decision:
         proof = self.because[0]
         return draw_grant(proof.subject or self.subject, proof, str(self.request), dashed=self.word != "yes")
 
-    def name(self) -> str:
-        return lower_name(self.subject)
+    def refs(self) -> tuple[str, ...]:
+        return (lower_name(self.subject),)
 
     def explanation(self) -> list[str]:
         """Evidence in sentences, for ``--explain``."""

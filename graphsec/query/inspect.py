@@ -46,8 +46,8 @@ class InspectItem:
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
         return [], []
 
-    def name(self) -> str:
-        return self.entry.kind.lower()
+    def refs(self) -> tuple[str, ...]:
+        return (self.entry.kind.lower(),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,8 +89,8 @@ class MatrixRow:
             arrows += [Arrow(tail=str(subject), head=f"Permission/{text}", label=self.scope) for text in permissions]
         return vertices, arrows
 
-    def name(self) -> str:
-        return "\n".join(map(lower_name, self.subjects))
+    def refs(self) -> tuple[str, ...]:
+        return tuple(map(lower_name, self.subjects))
 
 
 def _cell(verbs: tuple[str, ...], column: Column) -> str:

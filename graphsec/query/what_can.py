@@ -63,9 +63,9 @@ class Grant:
             arrows += edges
         return vertices, arrows
 
-    def name(self) -> str:
+    def refs(self) -> tuple[str, ...]:
         proof = self.because[0]
-        return lower_name(proof.role) if proof.role else "group/system:masters"
+        return (lower_name(proof.role) if proof.role else "group/system:masters",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -12,7 +13,7 @@ from graphsec.compile import CLUSTER, Access, World
 from graphsec.errors import UsageError
 from graphsec.model.rbac import Request, subject_ref
 from graphsec.model.ref import Ref
-from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
+from graphsec.query._answer import Answer, Deferred, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, MASTERS_GROUP, draw_grant, evidence
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, needs_create, scope_unknown, unmet_condition
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessItem:
+class AccessItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One holder in one scope. ``names`` are resourceNames, () is all; ``inert`` says why it serves no real request."""
 
     subject: Ref
@@ -91,8 +91,8 @@ class AccessItem:
             arrows += edges
         return vertices, arrows
 
-    def name(self) -> str:
-        return lower_name(self.subject)
+    def refs(self) -> tuple[str, ...]:
+        return (lower_name(self.subject),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +146,12 @@ class WhoCan:
             raise UsageError("who-can takes verbs and either a resource or a URL")
         complete, warnings = require(world, self.ask)
         rows = _Rows(world, self)
-        items = rows.items()
+        items: Sequence[AccessItem] = Deferred(len(rows), rows.items)
         if self.as_people:
-            items = sorted(_with_people(world, items), key=_order)
+            items = _with_people(items)
         return Answer(
             question=self,
-            items=tuple(items),
+            items=items,
             complete=complete,
             coverage=world.coverage,
             diagnostics=world.diagnostics,
@@ -185,118 +185,170 @@ class WhoCan:
         )
 
 
+#: Verbs held for all names and for some, as bits in the question's order, and the rules behind them by verb bit.
+_Held = tuple[int, int, list[tuple[int, int]]]
+
+
 class _Rows:
-    """Collects (verb, binding, rule) by subject and scope, then names them."""
+    """The holders of a question, counted at once and described when first looked at.
+
+    From matching rules to role contents to bindings to (subject, scope): verbs are bits until a row is written.
+    """
 
     def __init__(self, world: World, question: WhoCan) -> None:
         self.world = world
         self.question = question
         self.access: Access = world.access
-        #: (subject id, scope) -> (verb, binding, rule) of every grant.
-        self._found: dict[tuple[int, str], list[tuple[str, int, int]]] = defaultdict(list)
+        self._held = self._held_by_content()
+        #: (subject, scope) -> (binding, content) of every grant.
+        self._found: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
         self._collect()
+        self._count = self._count_rows()
+        self._inert: dict[tuple[str, int, bool], str] = {}
+        self._evidence: dict[tuple[int, int], Evidence] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _held_by_content(self) -> dict[int, _Held]:
+        held: dict[int, _Held] = {}
+        access, question = self.access, self.question
+        for position, verb in enumerate(question.verbs):
+            bit = 1 << position
+            for rule in access.matching_rules(question.request(verb), any_name=question.any_name):
+                limited = bool(access.rules[rule].names) and not question.url
+                for content in access.contents_with(rule):
+                    everywhere, somewhere, rules = held.get(content, (0, 0, []))
+                    rules.append((bit, rule))
+                    held[content] = (everywhere, somewhere | bit, rules) if limited else (everywhere | bit, somewhere, rules)
+        return held
 
     def _collect(self) -> None:
-        access, question = self.access, self.question
-        for verb in question.verbs:
-            for rule in access.matching_rules(question.request(verb), any_name=question.any_name):
-                for binding in access.bindings_granting(
-                    rule, question.namespace, any_namespace=question.any_namespace and not question.url
-                ):
-                    scope = access.bindings[binding].scope
-                    for subject in access.subjects_of(binding):
-                        self._found[subject, scope].append((verb, binding, rule))
+        access, question, found = self.access, self.question, self._found
+        subjects_of = access.subjects_of
+        namespace = None if question.any_namespace else question.namespace
+        for content in self._held:
+            for binding in access.cluster_bindings(content):
+                for subject in subjects_of[binding]:
+                    found[subject, CLUSTER].append((binding, content))
+            for binding in () if question.url else access.role_bindings(content, namespace):
+                scope = access.bindings[binding].scope
+                for subject in subjects_of[binding]:
+                    found[subject, scope].append((binding, content))
 
-    def items(self) -> list[AccessItem]:
-        items = [item for (subject, scope), found in self._found.items() for item in self._split(subject, scope, found)]
-        items = [item for item in items if item.subject != MASTERS_GROUP]
-        masters = AccessItem(
+    def _count_rows(self) -> int:
+        """One for system:masters, one for each other holder and scope, and one more where names limit further verbs."""
+        masters = [key for key in self._found if self.access.subjects[key[0]] == MASTERS_GROUP]
+        rows = 1 + len(self._found) - len(masters)
+        if any(somewhere for _, somewhere, _ in self._held.values()):
+            counts = [bool(every) + bool(some) for every, some in map(self._bits, self._found.values())]
+            rows += sum(counts) - len(counts) - sum(self._split(key) for key in masters)
+        return rows
+
+    def _split(self, key: tuple[int, str]) -> int:
+        everywhere, somewhere = self._bits(self._found[key])
+        return bool(everywhere) + bool(somewhere) - 1
+
+    def _bits(self, grants: list[tuple[int, int]]) -> tuple[int, int]:
+        """Verbs held for all names, and those held for some names only."""
+        everywhere = somewhere = 0
+        for _, content in grants:
+            held = self._held[content]
+            everywhere |= held[0]
+            somewhere |= held[1]
+        return everywhere, somewhere & ~everywhere
+
+    def items(self) -> tuple[AccessItem, ...]:
+        """In canonical order: system:masters, then cluster scope, then namespaces; subjects in order, unlimited first."""
+        access = self.access
+        ranks = access.ranks
+        masters: list[Evidence] = [MASTERS_EVIDENCE]
+        items: list[AccessItem] = []
+        for subject, scope in sorted(self._found, key=lambda found: (found[1] != CLUSTER, found[1], ranks[found[0]])):
+            grants = self._found[subject, scope]
+            everywhere, somewhere = self._bits(grants)
+            if access.subjects[subject] == MASTERS_GROUP:
+                # Bindings that name system:masters add nothing to S-47, and are shown beside it.
+                masters += self._proofs(grants, everywhere | somewhere, limited=None)
+                continue
+            if everywhere:
+                items.append(self._item(subject, scope, grants, everywhere, limited=False))
+            if somewhere:
+                items.append(self._item(subject, scope, grants, somewhere, limited=True))
+        first = AccessItem(
             subject=MASTERS_GROUP,
             scope="cluster",
             verbs=self.question.verbs,
             names=(),
-            because=(MASTERS_EVIDENCE, *self._masters_grants()),
+            because=tuple(masters),
             target=self.question.target(),
         )
-        return [masters, *sorted(items, key=_order)]
+        return (first, *items)
 
-    def _masters_grants(self) -> list[Evidence]:
-        """Bindings that name system:masters add nothing to S-47, and are shown beside it."""
-        return [
-            evidence(self.access, binding, self.access.rules[rule], MASTERS_GROUP)
-            for (subject, _), found in self._found.items()
-            if self.access.subjects[subject] == MASTERS_GROUP
-            for binding, rule in dict.fromkeys((binding, rule) for _, binding, rule in found)
-        ]
-
-    def _split(self, subject: int, scope: str, found: list[tuple[str, int, int]]) -> list[AccessItem]:
-        """A row for what holds for all names, and one for verbs that hold for some names only."""
-        unlimited = [grant for grant in found if not self._names(grant)]
-        verbs = {verb for verb, _, _ in unlimited}
-        limited = [grant for grant in found if self._names(grant) and grant[0] not in verbs]
-        return [self._item(subject, scope, grants) for grants in (unlimited, limited) if grants]
-
-    def _names(self, grant: tuple[str, int, int]) -> tuple[str, ...]:
-        return () if self.question.url else self.access.rules[grant[2]].names
-
-    def _item(self, subject: int, scope: str, grants: list[tuple[str, int, int]]) -> AccessItem:
+    def _item(self, subject: int, scope: str, grants: list[tuple[int, int]], bits: int, *, limited: bool) -> AccessItem:
         ref = self.access.subjects[subject]
-        granted = {verb for verb, _, _ in grants}
-        names = sorted({name for grant in grants for name in self._names(grant)})
-        pairs = dict.fromkeys((binding, rule) for _, binding, rule in grants)
+        proofs = self._proofs(grants, bits, limited=limited)
+        names = {name for proof in proofs if proof.rule for name in proof.rule.names} if limited else ()
         return AccessItem(
             subject=ref,
             scope=scope or "cluster",
-            verbs=tuple(verb for verb in self.question.verbs if verb in granted),
-            names=tuple(names),
-            because=tuple(evidence(self.access, binding, self.access.rules[rule]) for binding, rule in pairs),
+            verbs=self._verbs(bits),
+            names=tuple(sorted(names)),
+            because=proofs,
             target=self.question.target(),
-            inert=self._inert(scope, granted, names),
-            unmet=self._unmet(ref, scope, granted),
+            inert=self._inert_because(scope, bits, limited),
+            unmet=self._unmet(ref, scope, bits),
             members=self.world.memberships.members.get(ref.name, ()) if ref.kind == "Group" else (),
         )
 
-    def _inert(self, scope: str, granted: set[str], names: list[str]) -> str:
-        """A reason that holds for every verb granted."""
-        reasons = []
-        for verb in sorted(granted):
-            request = self.question.request(verb)
-            if verb == "deletecollection" and names:
-                reasons.append("deletecollection never has a name (S-33)")
-            else:
-                reasons.append(inert_because(self.world, request, scope))
-        return reasons[0] if all(reasons) else ""
+    def _verbs(self, bits: int) -> tuple[str, ...]:
+        return tuple(verb for position, verb in enumerate(self.question.verbs) if bits >> position & 1)
 
-    def _unmet(self, subject: Ref, scope: str, granted: set[str]) -> str:
-        if granted != {"get"} or not needs_create(self.world, self.question.request("get")):
+    def _proofs(self, grants: list[tuple[int, int]], bits: int, *, limited: bool | None) -> tuple[Evidence, ...]:
+        """Evidence of each binding and rule that grants one of the verbs; for all names, for some, or (None) either."""
+        access = self.access
+        found: dict[tuple[int, int], None] = {}
+        for binding, content in grants:
+            for bit, rule in self._held[content][2]:
+                named = bool(access.rules[rule].names) and not self.question.url
+                if bit & bits and limited in (None, named):
+                    found[binding, rule] = None
+        return tuple([self._proof(binding, rule) for binding, rule in found])
+
+    def _proof(self, binding: int, rule: int) -> Evidence:
+        known = self._evidence.get((binding, rule))
+        if known is None:
+            known = self._evidence[binding, rule] = evidence(self.access, binding, self.access.rules[rule])
+        return known
+
+    def _inert_because(self, scope: str, bits: int, limited: bool) -> str:
+        """A reason that holds for every verb granted."""
+        key = (scope, bits, limited)
+        if key not in self._inert:
+            reasons = [self._inert_verb(verb, scope, limited) for verb in sorted(self._verbs(bits))]
+            self._inert[key] = reasons[0] if all(reasons) else ""
+        return self._inert[key]
+
+    def _inert_verb(self, verb: str, scope: str, limited: bool) -> str:
+        if verb == "deletecollection" and limited:
+            return "deletecollection never has a name (S-33)"
+        return inert_because(self.world, self.question.request(verb), scope)
+
+    def _unmet(self, subject: Ref, scope: str, bits: int) -> str:
+        if self._verbs(bits) != ("get",) or not needs_create(self.world, self.question.request("get")):
             return ""
         placed = msgspec.structs.replace(self.question.request("get"), namespace=scope)
         return unmet_condition(self.world, self.world.principals_of(subject), placed)
 
 
-def _with_people(world: World, items: list[AccessItem]) -> list[AccessItem]:
-    """Beside each group, the members that the membership file names."""
-    people = [
-        replace(item, subject=subject_ref(member), members=(), through=str(item.subject))
-        for item in items
-        for member in item.members
-    ]
-    return [*items, *people]
+def _with_people(items: Sequence[AccessItem]) -> tuple[AccessItem, ...]:
+    """Behind each group, the members that the membership file names."""
+    people: list[AccessItem] = []
+    for item in items:
+        people.append(item)
+        people += [
+            msgspec.structs.replace(item, subject=subject_ref(member), members=(), through=str(item.subject))
+            for member in item.members
+        ]
+    return tuple(people)
 
-
-def _order(item: AccessItem) -> tuple[Any, ...]:
-    """system:masters first, cluster-wide before namespaces, then by subject; unlimited before limited."""
-    subject = item.subject
-    return (
-        subject != MASTERS_GROUP,
-        item.scope != "cluster" or bool(item.because and item.because[0].binding and item.because[0].binding.namespace),
-        item.scope,
-        subject.kind,
-        subject.namespace or "",
-        subject.name,
-        item.names,
-        item.through,
-    )
-
-
-__all__ = ["CLUSTER", "AccessItem", "WhoCan"]

@@ -7,8 +7,9 @@ from functools import cache
 
 from graphsec.discover import constants
 from graphsec.render._renderer import Options, Renderer
+from graphsec.render._schemas import schema
 
-__all__ = ["Options", "Renderer", "renderers"]
+__all__ = ["Options", "Renderer", "renderers", "schema"]
 
 
 @cache

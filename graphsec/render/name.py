@@ -10,7 +10,7 @@ from graphsec.render._renderer import Options, Renderer
 
 
 def _names(answer: Answer[Any], _: Options) -> str:
-    return "".join(f"{name}\n" for name in dict.fromkeys(safe(item.name()) for item in answer))
+    return "".join(f"{name}\n" for name in dict.fromkeys(safe(name) for item in answer for name in item.refs()))
 
 
 RENDERER = Renderer(name="name", suffix=".txt", help="one kind/namespace/name a line", render=_names)

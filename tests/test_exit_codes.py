@@ -1,0 +1,243 @@
+"""The table of exit codes, one test per code and command (D5)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import WORLD, Graphsec
+
+from graphsec.cli import _session
+
+#: Broken in one of two documents, and too deep in one of two.
+_BAD = WORLD + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: [}\n"
+_DEEP = WORLD + f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec: {'[' * 150}{']' * 150}\n"
+_WITHOUT_RBAC = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b}\n"
+_ROLES_ONLY = WORLD.partition("---\n")[0]
+
+_ASKED = {
+    "who-can": "who-can get secrets",
+    "can-i": "can-i get pods --as olga -n prod",
+    "what-can": "what-can user:olga",
+    "matrix": "matrix secrets",
+    "bindings": "bindings --role operator",
+    "inspect": "inspect",
+}
+#: ``inspect`` tells what is there, so it answers whatever there is.
+_NEEDS_RBAC = sorted({*_ASKED} - {"inspect"})
+_PLAIN = (
+    "explain GS-IN-001",
+    "schema answer",
+    "collect",
+    "completion bash",
+    "doctor",
+    "version",
+    "--version",
+    "--help",
+    "",
+)
+
+
+@pytest.fixture
+def inputs(world: Path) -> Path:
+    folder = world.parent
+    for name, text in {"bad": _BAD, "deep": _DEEP, "pods": _WITHOUT_RBAC, "roles": _ROLES_ONLY, "empty": ""}.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (folder / "cut.json").write_text('{"apiVersion": "v1", "kind": "List", "items": [', encoding="utf-8")
+    return folder
+
+
+@pytest.mark.usefixtures("inputs")
+class TestAnswered:
+    @pytest.mark.parametrize("command", _ASKED)
+    def test_0_answered(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_ASKED[command]} -f world.yaml").code == 0
+
+    @pytest.mark.parametrize("command", _PLAIN)
+    def test_0_without_input(self, graphsec: Graphsec, command: str) -> None:
+        run = graphsec(command)
+        assert (run.code, run.err) == (0, "")
+        assert run.out
+
+    @pytest.mark.parametrize("command", [*_ASKED, *(word for word in map(str.split, _PLAIN) if len(word) > 1)])
+    def test_0_help(self, graphsec: Graphsec, command: str | list[str]) -> None:
+        name = command if isinstance(command, str) else command[0]
+        run = graphsec(f"{name} --help")
+        assert run.code == 0
+        assert f"graphsec {name}" in run.out
+
+    def test_0_nothing_found(self, graphsec: Graphsec) -> None:
+        assert graphsec("who-can delete nodes -f world.yaml").code == 0
+        assert graphsec("who-can delete nodes --expect-none -f world.yaml").code == 0
+
+    def test_0_where_bad_input_is_kept_out(self, graphsec: Graphsec) -> None:
+        assert graphsec("who-can get secrets -f bad.yaml").code == 0
+
+
+@pytest.mark.usefixtures("inputs")
+class TestNoOrFound:
+    @pytest.mark.parametrize(
+        ("question", "word"),
+        [
+            ("can-i delete secrets --as olga -n prod", "no"),
+            ("can-i get nodes --as olga -n prod", "conditional"),
+            ("can dora get pods in prod", "no"),
+        ],
+    )
+    def test_1_can_i(self, graphsec: Graphsec, question: str, word: str) -> None:
+        run = graphsec(f"{question} -f world.yaml")
+        assert (run.code, run.out) == (1, f"{word}\n")
+
+    @pytest.mark.parametrize("output", ["json", "name", "csv"])
+    def test_1_can_i_in_any_format(self, graphsec: Graphsec, output: str) -> None:
+        assert graphsec(f"can-i delete secrets --as olga -n prod -f world.yaml -o {output}").code == 1
+
+    def test_1_who_can_expect_none(self, graphsec: Graphsec) -> None:
+        assert graphsec("who-can get secrets --expect-none -f world.yaml").code == 1
+
+    @pytest.mark.parametrize("view", ["--limit 0", "--limit 1", "--no-headers", "-q", "-o json", "-o name"])
+    def test_view_options_do_not_change_the_gate(self, graphsec: Graphsec, view: str) -> None:
+        assert graphsec(f"who-can get secrets --expect-none -f world.yaml {view}").code == 1
+        assert graphsec(f"who-can delete nodes --expect-none -f world.yaml {view}").code == 0
+
+    def test_exit_zero_turns_1_into_0(self, graphsec: Graphsec) -> None:
+        assert graphsec("who-can get secrets --expect-none --exit-zero -f world.yaml").code == 0
+        assert graphsec("can-i delete secrets --as olga --exit-zero -f world.yaml").code == 0
+
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [("who-can gett pods -f world.yaml", 2), ("who-can get pods -f none.yaml", 3), ("inspect -f deep.yaml", 4)],
+    )
+    def test_exit_zero_turns_nothing_else(self, graphsec: Graphsec, command: str, code: int) -> None:
+        assert graphsec(f"{command} --exit-zero").code == code
+
+
+@pytest.mark.usefixtures("inputs")
+class TestUsage:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "who-cann get pods",
+            "who-can",
+            "who-can get",
+            "who-can gett pods",
+            "who-can get podz",
+            "who-can get pods --namespaze prod",
+            "who-can get pods -o jsn",
+            "who-can get pods -o dot --fold cluster",
+            "who-can get pods --out json",
+            "who-can get pods --out jsn=a.json",
+            "who-can get pods --out json=no/such/folder/a.json",
+            "who-can get pods --scope world",
+            "who-can get pods --limit many",
+            "who-can get pods --k8s-version 1.x",
+            "can-i get pods",
+            "can-i --as olga",
+            "can-i get,list pods --as olga",
+            "can-i get pods --as group:ops",
+            "can-i get pods --as sa:prod",
+            "what-can",
+            "what-can sa:prod",
+            "matrix podz",
+            "matrix /healthz",
+            "bindings --subject sa:prod",
+            "inspect --diagnostix",
+            "explain GS-IN-999",
+            "schema none",
+            "completion tcsh",
+            "who",
+            "who can read secrets on prod",
+            "who can reach prod/frontend",
+            "how can olga become cluster-admin",
+        ],
+    )
+    def test_2(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        monkeypatch.setenv("GRAPHSEC_INPUT", "world.yaml")
+        run = graphsec(command)
+        assert run.code == 2
+        assert run.out == ""
+        assert "error: " in run.err
+
+
+@pytest.mark.usefixtures("inputs")
+class TestInput:
+    @pytest.mark.parametrize("command", _ASKED)
+    @pytest.mark.parametrize("given", ["", "-f none.yaml"])
+    def test_3_no_input(self, graphsec: Graphsec, command: str, given: str) -> None:
+        run = graphsec(f"{_ASKED[command]} {given}")
+        assert (run.code, run.out) == (3, "")
+
+    @pytest.mark.parametrize("command", _NEEDS_RBAC)
+    @pytest.mark.parametrize("given", ["pods.yaml", "empty.yaml", "cut.json"])
+    def test_3_no_rbac(self, graphsec: Graphsec, command: str, given: str) -> None:
+        run = graphsec(f"{_ASKED[command]} -f {given}")
+        assert (run.code, run.out) == (3, "")
+        assert "kubectl get clusterroles" in run.err
+
+    def test_inspect_answers_without_rbac(self, graphsec: Graphsec) -> None:
+        assert graphsec("inspect -f pods.yaml").code == 0
+
+    @pytest.mark.parametrize("command", _ASKED)
+    def test_3_strict(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_ASKED[command]} -f bad.yaml --strict").code == 3
+        assert graphsec(f"{_ASKED[command]} -f world.yaml --strict").code == 0
+
+    @pytest.mark.parametrize("command", _NEEDS_RBAC)
+    def test_3_fail_on_incomplete(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_ASKED[command]} -f roles.yaml --fail-on-incomplete").code == 3
+        assert graphsec(f"{_ASKED[command]} -f world.yaml --fail-on-incomplete").code == 0
+
+
+@pytest.mark.usefixtures("inputs")
+class TestLimits:
+    @pytest.mark.parametrize("command", _ASKED)
+    def test_4(self, graphsec: Graphsec, command: str) -> None:
+        run = graphsec(f"{_ASKED[command]} -f deep.yaml")
+        assert run.code == 4
+        assert "--max-depth" in run.err
+
+    def test_4_inspect_diagnostics(self, graphsec: Graphsec) -> None:
+        assert graphsec("inspect --diagnostics -f deep.yaml").code == 4
+
+    @pytest.mark.parametrize("command", _ASKED)
+    def test_raised_limit(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_ASKED[command]} -f deep.yaml --max-depth 1000").code == 0
+
+    def test_usage_comes_before_limits_and_limits_before_input(self, graphsec: Graphsec) -> None:
+        assert graphsec("who-can gett pods -f deep.yaml").code == 2
+        assert graphsec("who-can get pods -f deep.yaml --fail-on-incomplete").code == 4
+        assert graphsec("who-can get pods -f deep.yaml --expect-none").code == 4
+
+
+@pytest.mark.usefixtures("inputs")
+class TestFailures:
+    @pytest.mark.parametrize("command", _ASKED)
+    def test_5_internal_error(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        monkeypatch.setattr(_session, "load", _raiser(RuntimeError("secret")))
+        monkeypatch.setattr("tempfile.tempdir", str(Path.cwd()))
+        run = graphsec(f"{_ASKED[command]} -f world.yaml --exit-zero")
+        assert (run.code, run.out) == (5, "")
+        assert "secret" not in run.err
+
+    @pytest.mark.parametrize("command", _ASKED)
+    def test_130_interrupted(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        monkeypatch.setattr(_session, "load", _raiser(KeyboardInterrupt()))
+        run = graphsec(f"{_ASKED[command]} -f world.yaml")
+        assert run == (130, "", "")
+
+
+def _raiser(error: BaseException) -> object:
+    def load(*_: object, **__: object) -> None:
+        raise error
+
+    return load
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
+@pytest.mark.parametrize("command", _NEEDS_RBAC)
+def test_pictures_of_every_question(graphsec: Graphsec, world: Path, command: str) -> None:
+    run = graphsec(f"{_ASKED[command]} -f {world} --out svg=a.svg --out png=a.png")
+    assert run.code == 0
+    assert (world.parent / "a.svg").read_bytes().lstrip().startswith(b"<?xml")
+    assert (world.parent / "a.png").read_bytes().startswith(b"\x89PNG")
