@@ -106,6 +106,14 @@ def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) ->
     return outcome(answer, common)
 
 
+def deliver_plain(answer: Answer[Any], common: Common) -> int:
+    """Write an answer that no input stands behind."""
+    options = view_options(common)
+    _write_stdout(answer, common, options)
+    write_reports(answer, common, options)
+    return 0
+
+
 def outcome(answer: Answer[Any], common: Common) -> int:
     """Exit code of an answer as far as its input decides it."""
     if any(CODES[diagnostic.code].limit for diagnostic in answer.diagnostics):

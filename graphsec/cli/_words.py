@@ -9,12 +9,8 @@ from graphsec.compile import World
 from graphsec.errors import UsageError
 from graphsec.model.discovery import Resource
 from graphsec.model.rbac import ALL
+from graphsec.query._words import VERB_GROUPS
 
-VERB_GROUPS = {
-    "read": ("get", "list", "watch"),
-    "write": ("create", "update", "patch", "delete", "deletecollection"),
-    "admin": (ALL,),
-}
 #: S-97 and S-21; those of the input's rules are known besides.
 _VERBS = (
     "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "use", "bind", "impersonate",

@@ -26,6 +26,7 @@ from graphsec.model.rbac import ALL, username
 from graphsec.model.ref import Source, ref_order
 from graphsec.query._answer import Answer, Evidence
 from graphsec.query._grants import MASTERS_GROUP
+from graphsec.query._words import VERB_GROUPS
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.what_can import Grant, WhatCan
@@ -35,11 +36,6 @@ Severity = Literal["info", "low", "medium", "high", "critical"]
 Confidence = Literal["low", "medium", "high"]
 #: In rising order.
 SEVERITIES: tuple[str, ...] = get_args(Severity)
-VERB_GROUPS = {
-    "read": ("get", "list", "watch"),
-    "write": ("create", "update", "patch", "delete", "deletecollection"),
-    "admin": ("*",),
-}
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import shlex
 
+from graphsec.model.rbac import ALL
+
+VERB_GROUPS = {
+    "read": ("get", "list", "watch"),
+    "write": ("create", "update", "patch", "delete", "deletecollection"),
+    "admin": (ALL,),
+}
+
 
 def request_words(resource: str, group: str = "", subresource: str = "", name: str = "", url: str = "") -> str:
     """The canonical spelling that the command line reads back."""
