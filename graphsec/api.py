@@ -105,24 +105,18 @@ def can_i(
     ``groups=None`` adds the implicit groups of the user and those of the membership file; an iterable is taken as it is.
     Raises InputError where the input holds no RBAC object (exit code 3), UsageError for neither or both of resource and URL.
     """
-    verbs = _verbs(verb)
-    exact = None if groups is None else tuple(groups)
-    decisions = (
-        CanI(
-            verb=one,
-            user=user,
-            groups=exact,
-            resource=resource,
-            group=group,
-            subresource=subresource,
-            name=name,
-            namespace=namespace,
-            url=url,
-        ).decide(world)
-        for one in verbs
+    question = CanI(
+        verbs=_verbs(verb),
+        user=user,
+        groups=None if groups is None else tuple(groups),
+        resource=resource,
+        group=group,
+        subresource=subresource,
+        name=name,
+        namespace=namespace,
+        url=url,
     )
-    first = next(decisions)
-    return first or next((decision for decision in decisions if decision), first)
+    return question.decide(world)
 
 
 def who_can(

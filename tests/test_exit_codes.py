@@ -134,7 +134,6 @@ class TestUsage:
             "who-can get pods --k8s-version 1.x",
             "can-i get pods",
             "can-i --as olga",
-            "can-i get,list pods --as olga",
             "can-i get pods --as group:ops",
             "can-i get pods --as sa:prod",
             "what-can",

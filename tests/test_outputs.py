@@ -107,7 +107,7 @@ def grants() -> gs.Answer[Any]:
 
 def surrogates() -> gs.Answer[Any]:
     world = gs.load(*manifests(["a"]))
-    return CanI(verb="get", user="\udc80x", groups=(), resource="secrets", namespace="\ud800").answer(world)
+    return CanI(verbs=("get",), user="\udc80x", groups=(), resource="secrets", namespace="\ud800").answer(world)
 
 
 def assert_nothing_unseen(text: str, *, line_end: str = "\n") -> None:
@@ -251,7 +251,7 @@ def test_formula_guard(name: str) -> None:
 def test_names_are_lines_without_repeats(hostile: gs.Answer[Any]) -> None:
     text = write(hostile, "name")
     lines = text.removesuffix("\n").split("\n")
-    assert lines == list(dict.fromkeys(safe(item.name()) for item in hostile))
+    assert lines == list(dict.fromkeys(safe(ref) for item in hostile for ref in item.refs()))
     assert len(lines) < len(hostile)
     assert_nothing_unseen(text)
 

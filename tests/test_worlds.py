@@ -20,6 +20,7 @@ import graphsec as gs
 from graphsec.model.rbac import username
 from graphsec.query import _saved
 from graphsec.query._subjects import parse_subject
+from graphsec.query._words import VERB_GROUPS
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ANSWERS = sorted((FIXTURES / "worlds").glob("*/answers.yaml"))
@@ -86,7 +87,7 @@ def words(line: str, loaded: gs.World) -> tuple[tuple[str, ...], Row]:
     for flag in flags:
         key = {"-n": "namespace", "--subresource": "subresource", "-A": "any_namespace"}[flag]
         asked[key] = True if flag == "-A" else next(flags)
-    return _saved.VERB_GROUPS.get(verbs, tuple(verbs.split(","))), asked
+    return VERB_GROUPS.get(verbs, tuple(verbs.split(","))), asked
 
 
 def named(target: str) -> Row:

@@ -14,10 +14,13 @@ from graphsec.cli import _session as session
 from graphsec.cli._options import Common, with_common
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
+from graphsec.model.text import safe
 from graphsec.query._catalogue import Catalogue
 from graphsec.query._saved import SavedQuery, builtin_directory, lint, load_queries, run, test
 
-queries = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Saved questions: list, show, copy, run, lint, test.")
+queries = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Saved questions: list, show, copy, run, lint, test."
+)
 app.add_typer(queries, name="query")
 
 _Directory = Annotated[
@@ -41,7 +44,9 @@ def _chosen(own: Sequence[str], ids: Sequence[str]) -> tuple[SavedQuery, ...]:
     for wanted in ids:
         if wanted not in known:
             near = difflib.get_close_matches(wanted.upper(), known, n=1)
-            raise UsageError(f"unknown query `{wanted}`{f' (did you mean `{near[0]}`?)' if near else ''}", help="graphsec query list")
+            raise UsageError(
+                f"unknown query `{wanted}`{f' (did you mean `{near[0]}`?)' if near else ''}", help="graphsec query list"
+            )
     return tuple(known[wanted] for wanted in ids) if ids else tuple(known.values())
 
 
@@ -87,7 +92,9 @@ def run_queries(common: Common, ids: _Ids = [], own: _Directory = []) -> int:  #
         answer = run(query, world)
         return session.deliver(answer, common, [f"{query.id} {query.title}: {len(answer):,} found ({query.severity})"])
     answer = Catalogue(queries=chosen, counted=True).answer(world)
-    return session.deliver(answer, common, [f"{sum(item.found > 0 for item in answer)} of {len(answer)} queries found something"])
+    return session.deliver(
+        answer, common, [f"{sum(bool(item.found) for item in answer)} of {len(answer)} queries found something"]
+    )
 
 
 @queries.command("lint")
@@ -95,16 +102,16 @@ def lint_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
     """Check queries without running them; exits 1 on remarks."""
     remarks = [f"{query.source}: {query.id}: {remark}" for query in _chosen(own, ids) for remark in lint(query)]
     for remark in remarks:
-        print(session.safe(remark))
+        print(safe(remark))
     return int(bool(remarks))
 
 
 @queries.command("test")
-def test_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
+def check_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
     """Run the `expect:` of queries on their fixture worlds; exits 1 on a failure."""
     failures = [(query, failure) for query in _chosen(own, ids) for failure in test(query, _base(query, own))]
     for query, failure in failures:
-        print(session.safe(f"{query.id}: {failure}"))
+        print(safe(f"{query.id}: {failure}"))
     print(f"{len(failures)} failures")
     return int(bool(failures))
 

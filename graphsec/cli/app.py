@@ -129,7 +129,7 @@ def can_i(
     if principal.kind == "Group":
         raise UsageError("a group makes no requests", help=f"`--as USER --as-group {principal.name}`")
     question = CanI(
-        verb=_one_verb(verb, world),
+        verbs=parse_verbs(verb, world),
         user=username(principal),
         groups=_impersonated(tuple(groups)) if groups else None,
         resource=asked.resource,
@@ -162,15 +162,6 @@ def can_i(
 def _impersonated(groups: tuple[str, ...]) -> tuple[str, ...]:
     """The groups of an impersonated request: those given, and system:authenticated unless anonymous (S-70)."""
     return groups if "system:unauthenticated" in groups else (*groups, "system:authenticated")
-
-
-def _one_verb(text: str, world: World) -> str:
-    verbs = parse_verbs(text, world)
-    if len(verbs) != 1:
-        raise UsageError(
-            f"can-i asks one verb, `{text}` is {len(verbs)}", help=f"one of {', '.join(verbs)}, or who-can"
-        )
-    return verbs[0]
 
 
 @app.command("what-can")

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from graphsec.compile.aggregation import Aggregation, aggregate, origin
 from graphsec.collector import collector_paused
+from graphsec.compile.aggregation import Aggregation, aggregate, origin
 from graphsec.compile.validation import role_complaints, role_ref_complaints, subject_complaints
 from graphsec.model.cluster import Cluster
 from graphsec.model.diagnostic import CODES, Diagnostic
@@ -240,7 +240,9 @@ def _role(loaded: Loaded, cluster_roles: Mapping[str, Loaded], aggregation: Aggr
     origins = tuple(origin(aggregation, loaded.ref.name, rule) for rule in rules)
     own = _rule_sources(loaded, rules) if rules == stored.rules else (loaded.source,) * len(rules)
     sources = tuple(
-        own[index] if not name or own[index].line != loaded.source.line else _written_at(cluster_roles[name], rules[index])
+        own[index]
+        if not name or own[index].line != loaded.source.line
+        else _written_at(cluster_roles[name], rules[index])
         for index, name in enumerate(origins)
     )
     return Role(ref=loaded.ref, rules=rules, source=loaded.source, rule_sources=sources, rule_origins=origins)
@@ -313,7 +315,9 @@ class _BindingReader:
         if known[0] < 0:
             self._report("GS-GR-002", f"a subject matches nobody: {known[1][-1]}", loaded)
 
-    def _role_ref(self, role: RoleRef, scope: str | None, place: object) -> tuple[Ref, tuple[tuple[str, str], ...], list[int]]:
+    def _role_ref(
+        self, role: RoleRef, scope: str | None, place: object
+    ) -> tuple[Ref, tuple[tuple[str, str], ...], list[int]]:
         # A Role is looked up in the binding's namespace, which a ClusterRoleBinding has none of: it dangles (S-43).
         ref = Ref(role.kind, role.name, scope if role.kind == "Role" else None)
         complaints = role_ref_complaints(role, namespaced=scope is not None)
@@ -351,9 +355,7 @@ def _principal(subject: WireSubject, scope: str | None) -> Ref | None:
 
 
 def _diagnostic(code: str, message: str, loaded: Loaded) -> Diagnostic:
-    return Diagnostic(
-        code=code, message=message, source=loaded.source, object=str(loaded.ref), hint=CODES[code].remedy
-    )
+    return Diagnostic(code=code, message=message, source=loaded.source, object=str(loaded.ref), hint=CODES[code].remedy)
 
 
 def _aggregation_diagnostics(aggregation: Aggregation, roles: Mapping[str, Loaded]) -> Iterator[Diagnostic]:

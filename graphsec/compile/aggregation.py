@@ -51,7 +51,9 @@ def _selected(name: str, roles: Mapping[str, StoredRole], names: list[str]) -> t
     )
 
 
-def _fixed_point(rules: dict[str, Rules], feeders: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, Rules], tuple[str, ...]]:
+def _fixed_point(
+    rules: dict[str, Rules], feeders: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, Rules], tuple[str, ...]]:
     """Sync each role in name order until nothing changes. Cycles may never settle: bounded by the number of roles."""
     changed: list[str] = []
     for _ in range(len(feeders) + 2):

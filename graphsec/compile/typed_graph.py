@@ -19,7 +19,7 @@ from graphsec.model.ref import Ref
 from graphsec.model.vocabulary import EdgeKind, NodeKind
 
 if TYPE_CHECKING:
-    import networkx
+    import networkx as nx
 
 WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob", "ReplicationController")
 _KINDS = {kind.value: kind for kind in NodeKind} | dict.fromkeys(WORKLOADS, NodeKind.WORKLOAD)
@@ -111,7 +111,10 @@ def _volume_objects(volume: Volume) -> Iterator[tuple[str, str]]:
     sources: list[tuple[str, str | None]] = [
         ("Secret", volume.secret.secret_name if volume.secret else None),
         ("ConfigMap", volume.config_map.name if volume.config_map else None),
-        ("PersistentVolumeClaim", volume.persistent_volume_claim.claim_name if volume.persistent_volume_claim else None),
+        (
+            "PersistentVolumeClaim",
+            volume.persistent_volume_claim.claim_name if volume.persistent_volume_claim else None,
+        ),
     ]
     for projection in (volume.projected.sources or ()) if volume.projected else ():
         sources.append(("Secret", projection.secret.name if projection.secret else None))
@@ -121,7 +124,11 @@ def _volume_objects(volume: Volume) -> Iterator[tuple[str, str]]:
 
 def _container_objects(container: Container) -> Iterator[tuple[str, str]]:
     references = [
-        *((variable.value_from.secret_key_ref, variable.value_from.config_map_key_ref) for variable in container.env or () if variable.value_from),
+        *(
+            (variable.value_from.secret_key_ref, variable.value_from.config_map_key_ref)
+            for variable in container.env or ()
+            if variable.value_from
+        ),
         *((source.secret_ref, source.config_map_ref) for source in container.env_from or ()),
     ]
     for secret, config_map in references:
@@ -142,14 +149,18 @@ def _add_storage_and_traffic(builder: _Build, cluster: Cluster) -> None:
             builder.edge(loaded.ref, target, EdgeKind.ROUTES_TO)
 
 
-def to_networkx(graph: Graph[NodeKind, EdgeKind], sources: Any = None) -> networkx.MultiDiGraph[str]:
+def to_networkx(graph: Graph[NodeKind, EdgeKind], sources: Any = None) -> nx.MultiDiGraph[str]:
     """See ``World.to_networkx``."""
-    import networkx
+    import networkx as nx
 
-    out: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
+    out: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for node in graph.nodes():
         ref: Ref = graph.label(node)
-        attributes: dict[str, Any] = {"kind": graph.kind(node).value, "name": ref.name, "namespace": ref.namespace or ""}
+        attributes: dict[str, Any] = {
+            "kind": graph.kind(node).value,
+            "name": ref.name,
+            "namespace": ref.namespace or "",
+        }
         if sources and (source := sources.get(ref)):
             attributes |= {"file": source.file, "line": source.line}
         out.add_node(str(ref), **attributes)

@@ -20,7 +20,7 @@ from graphsec.model.ref import Ref
 from graphsec.model.vocabulary import EdgeKind, NodeKind
 
 if TYPE_CHECKING:
-    import networkx
+    import networkx as nx
 
 Baseline = Callable[[], Sequence[Cluster]]
 
@@ -60,7 +60,7 @@ class World:
 
         return build_graph(self.cluster, self.access, self.memberships)
 
-    def to_networkx(self) -> networkx.MultiDiGraph[str]:
+    def to_networkx(self) -> nx.MultiDiGraph[str]:
         """The graph as a MultiDiGraph: nodes are ``str(Ref)`` with ``kind``, ``name``, ``namespace``, ``file``, ``line``;
         edges have ``kind`` and ``scope`` ("" at cluster scope), their key is ``kind:scope``."""
         from graphsec.compile.typed_graph import to_networkx

@@ -41,7 +41,14 @@ class _RuleReader:
 
 
 KINDS = (
-    Kind(group=RBAC_GROUP, kind="ClusterRole", body=objects.WireRole, old_versions=_OLD, reader=_RuleReader, has_rules=True),
+    Kind(
+        group=RBAC_GROUP,
+        kind="ClusterRole",
+        body=objects.WireRole,
+        old_versions=_OLD,
+        reader=_RuleReader,
+        has_rules=True,
+    ),
     Kind(group=RBAC_GROUP, kind="Role", body=objects.WireRole, old_versions=_OLD, reader=_RuleReader, has_rules=True),
     Kind(group=RBAC_GROUP, kind="ClusterRoleBinding", body=objects.WireBinding, old_versions=_OLD),
     Kind(group=RBAC_GROUP, kind="RoleBinding", body=objects.WireBinding, old_versions=_OLD),

@@ -26,8 +26,8 @@ from graphsec.model.rbac import ALL, username
 from graphsec.model.ref import Source, ref_order
 from graphsec.query._answer import Answer, Evidence
 from graphsec.query._grants import MASTERS_GROUP
-from graphsec.query._words import VERB_GROUPS
 from graphsec.query._subjects import parse_subject
+from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import AccessItem, WhoCan
@@ -190,14 +190,14 @@ class CanIParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="ca
         return (self,)
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return CanI(verb="", user="").columns(wide=wide)
+        return CanI(verbs=(), user="").columns(wide=wide)
 
     def answers(self, world: World) -> list[Answer[Any]]:
         subject = parse_subject(self.subject, world)
         is_group = subject.kind == "Group"
         return [
             CanI(
-                verb=verb,
+                verbs=(verb,),
                 user="" if is_group else username(subject),
                 groups=(subject.name,) if is_group else None,
                 namespace=self.namespace,

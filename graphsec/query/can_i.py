@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -96,10 +99,11 @@ def _spaced(ref: Ref) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanI:
-    """May ``user`` in ``groups`` do ``verb``? ``groups`` None adds the implicit and listed ones, else they are exact (S-95)."""
+    """May ``user`` in ``groups`` do any of ``verbs``? ``groups`` None adds the implicit and listed ones, else they are
+    exact (S-95)."""
 
     ask: ClassVar[str] = "can-i"
-    verb: str
+    verbs: tuple[str, ...]
     user: str
     groups: tuple[str, ...] | None = None
     resource: str = ""
@@ -115,20 +119,20 @@ class CanI:
     def command(self) -> str:
         words = request_words(self.resource, self.group, self.subresource, self.name, self.url)
         scope = f" -n {self.namespace}" if self.namespace else ""
-        groups = "".join(f" --as-group {group}" for group in self.groups or ())
-        return f"can-i {self.verb} {words}{scope} --as {self.user}{groups}"
+        groups = "".join(f" --as-group {shlex.quote(group)}" for group in self.groups or ())
+        return f"can-i {shlex.quote(','.join(self.verbs))} {words}{scope} --as {shlex.quote(self.user)}{groups}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "verb": self.verb,
+            "verbs": list(self.verbs),
             "user": self.user,
             "groups": list(self.groups) if self.groups is not None else None,
             **{key: getattr(self, key) for key in ("group", "resource", "subresource", "name", "namespace", "url")},
         }
 
-    def request(self) -> Request:
+    def request(self, verb: str) -> Request:
         return Request(
-            verb=self.verb,
+            verb=verb,
             group=self.group,
             resource=self.resource,
             subresource=self.subresource,
@@ -149,41 +153,45 @@ class CanI:
         )
 
     def decide(self, world: World) -> Decision:
-        """Raises InputError without any RBAC object, UsageError without a verb or with both a resource and a URL."""
-        if not self.verb or bool(self.resource) is bool(self.url):
+        """The decision on the first verb that is allowed, else on the first.
+
+        Raises InputError without any RBAC object, UsageError without a verb or with both a resource and a URL.
+        """
+        if not self.verbs or not all(self.verbs) or bool(self.resource) is bool(self.url):
             raise UsageError("can-i takes a verb and either a resource or a URL")
         complete, warnings = require(world, self.ask)
         groups = world.groups_of(self.user) if self.groups is None else self.groups
-        base = {
-            "complete": complete,
-            "warnings": warnings,
-            "subject": subject_ref(self.user),
-            "request": self.request(),
-        }
+        decide = partial(Decision, complete=complete, warnings=warnings, subject=subject_ref(self.user))
+        requests = [self.request(verb) for verb in self.verbs]
         if MASTERS in groups:
-            return Decision(verdict="allow", reason="member of system:masters", because=(MASTERS_EVIDENCE,), **base)  # type: ignore[arg-type]
-        return self._decide(world, world.principals(self.user, groups), base)
+            masters = partial(decide, verdict="allow", reason="member of system:masters", because=(MASTERS_EVIDENCE,))
+            return masters(request=requests[0])
+        principals = world.principals(self.user, groups)
+        decisions = (_decide(world, principals, request, decide) for request in requests)
+        first = next(decisions)
+        return first or next((decision for decision in decisions if decision), first)
 
-    def _decide(self, world: World, principals: tuple[Ref, ...], base: dict[str, Any]) -> Decision:
-        request = self.request()
-        found = world.access.first_allowing(principals, request)
-        if found is None:
-            waiting = _undetermined(world, principals, request)
-            return Decision(verdict="no", reason=_refusal(world, request, waiting), undetermined=waiting, **base)
-        binding = world.access.bindings[found[0]]
-        subject = next(principal for principal in principals if principal in binding.subjects)
-        inert = _inert(world, principals, request, binding.scope)
-        unmet = unmet_condition(world, principals, request)
-        reason = f"granted by {binding.ref} to {subject_text(subject)}"
-        if inert or unmet:
-            reason = f"the authorizer says yes ({reason}), but {inert or unmet}"
-        proof = evidence(world.access, found[0], found[1], subject)
-        return Decision(verdict="allow", reason=reason, because=(proof,), effective=not inert, unmet=unmet, **base)
+
+def _decide(world: World, principals: tuple[Ref, ...], request: Request, decide: Callable[..., Decision]) -> Decision:
+    found = world.access.first_allowing(principals, request)
+    if found is None:
+        waiting = _undetermined(world, principals, request)
+        reason = _refusal(world, request, waiting)
+        return decide(verdict="no", reason=reason, undetermined=waiting, request=request)
+    binding = world.access.bindings[found[0]]
+    subject = next(principal for principal in principals if principal in binding.subjects)
+    inert = _inert(world, principals, request, binding.scope)
+    unmet = unmet_condition(world, principals, request)
+    reason = f"granted by {binding.ref} to {subject_text(subject)}"
+    if inert or unmet:
+        reason = f"the authorizer says yes ({reason}), but {inert or unmet}"
+    proof = evidence(world.access, found[0], found[1], subject)
+    return decide(verdict="allow", reason=reason, because=(proof,), effective=not inert, unmet=unmet, request=request)
 
 
 def _inert(world: World, principals: tuple[Ref, ...], request: Request, scope: str) -> str:
     """Why an allowed request serves nothing. What is also allowed at cluster scope is real there (S-36)."""
-    reason = inert_because(world, request, scope if scope != CLUSTER else CLUSTER)
+    reason = inert_because(world, request, scope)
     if not reason or scope == CLUSTER:
         return reason
     at_cluster = msgspec.structs.replace(request, namespace="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class WhoCan:
     def command(self) -> str:
         scope = f" -n {self.namespace}" if self.namespace else " -A" if self.any_namespace else " --scope cluster"
         people = " --as-people" if self.as_people else ""
-        return f"who-can {','.join(self.verbs)} {self.target()}{'' if self.url else scope}{people}"
+        return f"who-can {shlex.quote(','.join(self.verbs))} {self.target()}{'' if self.url else scope}{people}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -163,12 +164,16 @@ class WhoCan:
         asked = (
             f"in namespace {self.namespace}"
             if self.namespace
-            else "in any namespace or cluster-wide" if self.any_namespace else "at cluster scope"
+            else "in any namespace or cluster-wide"
+            if self.any_namespace
+            else "at cluster scope"
         )
         notes = [] if self.url else [f"asked {asked}"]
         request = self.request(self.verbs[0])
         if scope_unknown(world, request):
-            notes.append(f"`{request.resource}` is not in the discovery table: its scope is unknown, both are evaluated")
+            notes.append(
+                f"`{request.resource}` is not in the discovery table: its scope is unknown, both are evaluated"
+            )
         if any(needs_create(world, self.request(verb)) for verb in self.verbs) and not world.minor_stated:
             notes.append(f"Kubernetes 1.{world.minor} is assumed (--k8s-version)")
         return notes
@@ -220,7 +225,9 @@ class _Rows:
                 for content in access.contents_with(rule):
                     everywhere, somewhere, rules = held.get(content, (0, 0, []))
                     rules.append((bit, rule))
-                    held[content] = (everywhere, somewhere | bit, rules) if limited else (everywhere | bit, somewhere, rules)
+                    held[content] = (
+                        (everywhere, somewhere | bit, rules) if limited else (everywhere | bit, somewhere, rules)
+                    )
         return held
 
     def _collect(self) -> None:
@@ -351,4 +358,3 @@ def _with_people(items: Sequence[AccessItem]) -> tuple[AccessItem, ...]:
             for member in item.members
         ]
     return tuple(people)
-
