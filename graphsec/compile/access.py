@@ -8,8 +8,9 @@ contents, those to the bindings of a scope, and only those to subjects.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any, TypeVar
 
 from graphsec.collector import collector_paused
 from graphsec.compile.aggregation import Aggregation, aggregate, origin
@@ -34,6 +35,10 @@ from graphsec.model.ref import Ref, Source, ref_order
 CLUSTER = ""
 #: A rule with a larger cross product than this is kept aside and matched itself, against hostile input.
 _MAX_POSTINGS = 2_000
+#: Results that an Access remembers, e.g. the cluster-wide holders of a request asked of many namespaces.
+_REMEMBERED = 64
+
+T = TypeVar("T")
 
 
 class Access:
@@ -69,6 +74,7 @@ class Access:
         self._wide: list[int] = []
         self._with_urls: list[int] = []
         self._index_rules()
+        self._once: dict[Hashable, Any] = {}
 
     # -- compile ------------------------------------------------------------------------------------------------
 
@@ -170,15 +176,21 @@ class Access:
         """The role contents that hold a rule."""
         return self._contents_with[rule]
 
-    def cluster_bindings(self, content: int) -> Sequence[int]:
-        """ClusterRoleBindings to roles of a content."""
-        return self._at_cluster.get(content, ())
+    def bindings_at_cluster(self) -> Mapping[int, Sequence[int]]:
+        """ClusterRoleBindings by the content of their role."""
+        return self._at_cluster
 
-    def role_bindings(self, content: int, namespace: str | None) -> Sequence[int]:
-        """RoleBindings to roles of a content in one namespace, or (None) in any; none at cluster scope (S-03)."""
-        if namespace is None:
-            return self._namespaced.get(content, ())
-        return self._by_scope.get(namespace, {}).get(content, ()) if namespace else ()
+    def bindings_in(self, namespace: str | None) -> Mapping[int, Sequence[int]]:
+        """RoleBindings by the content of their role, in one namespace or (None) in any; none at cluster scope (S-03)."""
+        return self._namespaced if namespace is None else self._by_scope.get(namespace, {})
+
+    def id_of(self, subject: Ref) -> int:
+        """The position of a subject in ``subjects``, -1 if no binding names it."""
+        return self._subject_ids.get(subject, -1)
+
+    @cached_property
+    def _subject_ids(self) -> dict[Ref, int]:
+        return {subject: index for index, subject in enumerate(self.subjects)}
 
     def held(self, subject: Ref, namespace: str) -> Iterator[int]:
         """The bindings of a principal that apply in ``namespace``: ClusterRoleBindings first (S-03)."""
@@ -203,6 +215,15 @@ class Access:
                             if allows(rule, request):
                                 return index, position
         return None
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """A value that follows from this access and the key alone, made once; bounded, the oldest is forgotten."""
+        if key not in self._once:
+            if len(self._once) >= _REMEMBERED:
+                self._once.pop(next(iter(self._once)), None)
+            self._once[key] = make()
+        found: T = self._once[key]
+        return found
 
     def dangling(self) -> list[Binding]:
         """Bindings whose role is not there (S-02)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import force_setattr
@@ -11,27 +12,33 @@ from graphsec.model import objects
 
 _BETA = ("v1beta1", "v1beta2")
 
-_SPEC_PARTS = ("containers", "init_containers", "volumes", "node_name", "service_account_name", "service_account")
+#: What the pods of one template have in common.
+_SHARED = ("containers", "init_containers", "volumes", "service_account_name", "service_account")
+_shared = attrgetter(*_SHARED)
 
 
 class _PodReader:
     """Lets the pods of one template share what is equal in them: 150,000 pods have some thousand templates."""
 
     def __init__(self) -> None:
-        self._pool: dict[Any, Any] = {}
+        self._specs: dict[Any, Any] = {}
+        self._labels: dict[Any, dict[str, str]] = {}
+        self._owners: dict[Any, Any] = {}
+        self._nodes: dict[Any, Any] = {}
 
     def __call__(self, pod: objects.Pod) -> objects.Pod:
-        pool, spec, metadata = self._pool, pod.spec, pod.metadata
-        # The objects are fresh from the decoder and nobody else's yet: their frozen fields may still be set.
-        for name in _SPEC_PARTS:
-            value = getattr(spec, name)
-            if value is not None:
-                force_setattr(spec, name, pool.setdefault(value, value))
-        if metadata.labels is not None:
-            force_setattr(metadata, "labels", pool.setdefault(tuple(metadata.labels.items()), metadata.labels))
-        owners = metadata.owner_references
-        if owners is not None:
-            force_setattr(metadata, "owner_references", pool.setdefault(owners, owners))
+        # The object is fresh from the decoder and nobody else's yet: its frozen fields may still be set.
+        spec, metadata = pod.spec, pod.metadata
+        own = _shared(spec)
+        shared = self._specs.setdefault(own, own)
+        if shared is not own:
+            for name, value in zip(_SHARED, shared, strict=True):
+                force_setattr(spec, name, value)
+        force_setattr(spec, "node_name", self._nodes.setdefault(spec.node_name, spec.node_name))
+        labels, owners = metadata.labels, metadata.owner_references
+        if labels is not None:
+            force_setattr(metadata, "labels", self._labels.setdefault(tuple(labels.items()), labels))
+        force_setattr(metadata, "owner_references", self._owners.setdefault(owners, owners))
         return pod
 
 

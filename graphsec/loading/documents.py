@@ -37,6 +37,8 @@ class Envelope(NamedTuple):
     kind: str
     api_version: str
     line: int
+    #: True for one page of a listing that goes on elsewhere (``metadata.continue``).
+    paged: bool = False
 
 
 class Problem(NamedTuple):
@@ -45,6 +47,10 @@ class Problem(NamedTuple):
     code: str
     message: str
     line: int
+    #: The kind of what was lost, where its text still tells.
+    kind: str = ""
+    #: False where everything was read all the same.
+    lost: bool = True
 
 
 class Batch(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -35,7 +35,9 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 #: How much of a mapped file may stay resident behind the cursor.
 _RELEASE = 8 << 20
 #: Bytes of list items decoded in one call: fits the cache, and is small beside any memory that matters.
-_WINDOW = 1 << 20
+_WINDOW = 1 << 18
+#: Texts below this are worth counting brackets in before anything is copied.
+_FEW = 1 << 16
 #: A list whose items could not be cut this often in a row is read value by value.
 _PATIENCE = 3
 #: Between two items of a list without line breaks.
@@ -239,7 +241,9 @@ def _items(cursor: _Cursor, limits: Limits, list_kind: str, decode: DecodeBatch)
     cursor.pos += 1
 
 
-def _cut(cursor: _Cursor, indent: bytes, limits: Limits, decode: DecodeBatch) -> tuple[int, bytes, list[Any], bool] | None:
+def _cut(
+    cursor: _Cursor, indent: bytes, limits: Limits, decode: DecodeBatch
+) -> tuple[int, bytes, list[Any], bool] | None:
     """(end, text, elements, whether they are typed) of as many items as a window holds, None if they cannot be cut."""
     end = _last_cut(cursor, indent)
     for _ in range(2):
@@ -274,11 +278,8 @@ def _cut_events(
     cursor: _Cursor, end: int, text: bytes, elements: list[Any], typed: bool, indent: bytes, list_kind: str
 ) -> Iterator[Event]:
     first = cursor.line(cursor.pos)
-    if b"\n" not in text:
-        lines, breaks = [first] * len(elements), 0
-    else:
-        starts = _starts(text, len(elements), indent) or _starts_by_length(text, map(_length, _raw_list.decode(text)))
-        lines, breaks = _lines(text, first, starts)
+    starts, breaks = _rows(text, len(elements), indent)
+    lines = [first + row for row in starts]
     cursor.skip(end, breaks)
     if typed:
         yield Batch(elements, lines)
@@ -290,37 +291,35 @@ def _cut_events(
             yield Problem("GS-IN-020", "an item of the list is no object", line)
 
 
-def _length(raw: msgspec.Raw) -> int:
-    return len(bytes(raw))
+def _rows(text: bytes, count: int, indent: bytes) -> tuple[list[int], int]:
+    """On which line of an array each of its ``count`` elements begins, from 0, and how many line breaks it has."""
+    if b"\n" not in text:
+        return [0] * count, 0
+    rows = text.split(b"\n")
+    starts = _indices(rows, indent[1:] + b"{")
+    return (starts if len(starts) == count else _rows_by_length(text)), len(rows) - 1
 
 
-def _starts(text: bytes, count: int, indent: bytes) -> list[int]:
-    """Offsets of the elements of an array, by the line breaks between them; [] if those do not tell."""
-    cut = b"}," + indent + b"{"
-    starts, offset = [1], text.find(cut)
-    while offset >= 0:
-        starts.append(offset + len(cut) - 1)
-        offset = text.find(cut, offset + len(cut))
-    return starts if indent and len(starts) == count else []
+def _indices(rows: list[bytes], opening: bytes) -> list[int]:
+    """0 and the index of every row that is exactly the line on which a pretty-printed item opens."""
+    found = [0]
+    try:
+        while True:
+            found.append(rows.index(opening, found[-1] + 1))
+    except ValueError:
+        return found
 
 
-def _starts_by_length(text: bytes, lengths: Iterable[int]) -> list[int]:
-    starts, offset = [], 1
-    for length in lengths:
+def _rows_by_length(text: bytes) -> list[int]:
+    """The same where line breaks do not tell: by walking from element to element."""
+    rows, row, counted, offset = [], 0, 0, 1
+    for element in _raw_list.decode(text):
         found = _ELEMENT.search(text, offset)
-        starts.append(found.start() if found else offset)
-        offset = starts[-1] + length
-    return starts
-
-
-def _lines(text: bytes, first: int, starts: list[int]) -> tuple[list[int], int]:
-    """The line at each of ``starts``, and the number of line breaks in all of ``text``."""
-    lines, line, counted = [], first, 0
-    for start in starts:
-        line += text.count(b"\n", counted, start)
-        lines.append(line)
-        counted = start
-    return lines, line - first + text.count(b"\n", counted)
+        start = found.start() if found else offset
+        row += text.count(b"\n", counted, start)
+        rows.append(row)
+        counted, offset = start, start + len(bytes(element))
+    return rows
 
 
 def _next_item(cursor: _Cursor, char: bytes, indent: bytes, limits: Limits, list_kind: str) -> Iterator[Event]:
@@ -376,13 +375,13 @@ def _next_whole_object(cursor: _Cursor, after: int) -> int:
     return -1
 
 
-def _item(
-    cursor: _Cursor, end: int, line: int, limits: Limits, *, listed: bool, list_kind: str = ""
-) -> Item | Problem:
+def _item(cursor: _Cursor, end: int, line: int, limits: Limits, *, listed: bool, list_kind: str = "") -> Item | Problem:
     size = end - cursor.pos
     body = cursor.take(end)
     if size > limits.object_bytes:
-        return Problem("GS-LIM-003", f"object of {size:,} bytes, more than --max-object-bytes {limits.object_bytes:,}", line)
+        return Problem(
+            "GS-LIM-003", f"object of {size:,} bytes, more than --max-object-bytes {limits.object_bytes:,}", line
+        )
     if deeper_than(body, limits.depth):
         return Problem("GS-LIM-001", f"nested deeper than --max-depth {limits.depth}", line)
     return Item(body, line, listed=listed, list_kind=list_kind)
@@ -390,7 +389,7 @@ def _item(
 
 def deeper_than(body: bytes, limit: int) -> bool:
     """Whether JSON nests deeper than ``limit``: each pass of removing empty brackets takes one level away."""
-    if body.count(b"{") + body.count(b"[") <= limit:
+    if len(body) < _FEW and body.count(b"{") + body.count(b"[") <= limit:
         return False
     brackets = body.translate(None, _NOT_BRACKETS)
     if _outlasts(brackets, limit):

@@ -5,8 +5,9 @@ Nothing is constructed from a tag, and nothing recurses: the input decides neith
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +22,6 @@ from yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from yaml.reader import ReaderError
 
 from graphsec.loading.documents import Envelope, Event, Item, Limits, Lines, Problem
 from graphsec.loading.yaml_scalars import (
@@ -58,11 +58,26 @@ _EMPTY: Final = ("", "---", "---\n", "---\r\n")
 _TAG_DIRECTIVE: Final = re.compile("[\r\n\x85\u2028\u2029]%TAG")
 _MOST_TAG_DIRECTIVES: Final = 100
 
+#: What libyaml refuses to read past.
+_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+#: A text whose UTF-8 has no other byte holds none of those.
+_HARMLESS: Final = bytes({*range(0x20, 0x7F), *b"\t\n\r", *range(0x80, 0x100)} - {0xC2, 0xED, 0xEF})
+
+#: The kind of what was lost; most manifests name it before anything that is nested.
+_KIND: Final = re.compile(r"""^[-\s]*kind:[ \t]*["']?(\w+)""", re.MULTILINE)
+
+#: A list with so many broken items in a row is no list that was damaged.
+_MOST_BROKEN: Final = 1000
+
 _SOURCE_COMMENT: Final = re.compile(r"(?:---[^\n]*\n)?(?:[ \t\r]*(?:#[^\n]*)?\n)*?# Source: (\S[^\r\n]*)")
 
 
 def read_yaml(text: str, limits: Limits) -> Iterator[Event]:
     """The objects and problems of one file. A problem costs its list item or document; the others are read.
+
+    A syntax error costs an item alone where each item begins on a line of its own, as in block style; in flow style
+    (kyaml) it costs the rest of the document.
 
     A root mapping with a sequence `items` whose kind, as far as it is known by then, is missing or ends in `List` is a
     list: its items leave as they close, and an `Envelope` ends it, also where it breaks off.
@@ -134,6 +149,20 @@ def _plain_key(text: str) -> str:
     return json_key(resolve_plain(text))
 
 
+class _Rest:
+    """The text of a list from one of its items on, under a head of its own: a file for the parser to go on with."""
+
+    def __init__(self, head: str, text: str, at: int) -> None:
+        self._head, self._text, self._at = head, text, at
+
+    def read(self, size: int) -> str:
+        piece, self._head = self._head, ""
+        if not piece:
+            piece = self._text[self._at : self._at + size]
+            self._at += len(piece)
+        return piece
+
+
 class _RefusedError(Exception):
     """Ends the list item or document at hand."""
 
@@ -190,53 +219,88 @@ class _Reader:
     """Reads the documents of one chunk."""
 
     def __init__(self, chunk: _Chunk, limits: Limits, scalars: _Scalars) -> None:
-        self._text = text = chunk.text
-        self._first_line = chunk.lines_before + 1
+        self._text, self._forbidden = _replace_forbidden(chunk.text)
+        #: Line of the text, and of the first line that the parser at hand sees.
+        self._text_line = self._first_line = chunk.lines_before + 1
         self._origin = chunk.origin
         self._limits = limits
         self._values, self._keys = scalars
         #: Whether any scalar can carry a tag or an anchor; few texts hold these characters.
-        self._has_properties = "!" in text or "&" in text
+        self._has_properties = "!" in chunk.text or "&" in chunk.text
         #: Duplicate keys of the object at hand.
         self._problems: list[Problem] = []
         #: The containers that enclose the one at hand; after a refusal, those still to be left.
         self._stack: list[Any] = []
         #: The root and line of a list whose items are leaving.
         self._list: tuple[dict[Any, Any], int] | None = None
+        #: How a line begins that opens an item of that list; None in flow style.
+        self._item_line: re.Pattern[str] | None = None
+        #: Where in the text the item at hand begins; how many broken items came before it without a whole one.
+        self._item_at = self._broken = 0
+        #: From an index of the parser at hand to one of the text.
+        self._shift = 0
+        #: How far lines were counted, for the parsers that go on behind a broken item.
+        self._counted = 0
+        #: Indentation of the root mapping.
+        self._margin = ""
 
     def events(self) -> Iterator[Event]:
         if "%TAG" in self._text and len(_TAG_DIRECTIVE.findall(self._text)) > _MOST_TAG_DIRECTIVES:
             yield Problem("GS-IN-001", f"more than {_MOST_TAG_DIRECTIVES} `%TAG` directives", self._first_line)
             return
-        try:
-            self._pull: Callable[[], Any] = CParser(self._text).get_event
-            yield from self._documents()
-        except _RefusedError as refusal:
-            problem = refusal.problem
-        except (MarkedYAMLError, ReaderError, UnicodeEncodeError) as error:
-            problem = self._parser_problem(error)
-        else:
-            return
-        yield from self._take_problems()
-        yield self._unless_template(problem)
+        source: str | _Rest | None = self._text
+        told: Problem | None = None
+        while source is not None:
+            problem = yield from self._parsed(source)
+            if problem is None:
+                return
+            yield from self._take_problems()
+            # Where an item fails before its first event, going on meets it once more.
+            if problem != told:
+                yield problem
+            told, source = problem, self._rest(problem)
         if self._list:
             yield _envelope(*self._list)
 
-    def _parser_problem(self, error: MarkedYAMLError | ReaderError | UnicodeEncodeError) -> Problem:
-        if isinstance(error, MarkedYAMLError):
+    def _parsed(self, source: str | _Rest) -> Generator[Event, None, Problem | None]:
+        """The events of ``source`` up to its end or to the problem that is returned."""
+        try:
+            self._pull: Callable[[], Any] = CParser(source).get_event
+            yield from self._documents()
+        except _RefusedError as refusal:
+            return self._unless_template(refusal.problem)
+        except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line = mark.line if mark else 0
-            return Problem("GS-IN-001", f"syntax error: {error.problem or error.context}", self._first_line + line)
-        if isinstance(error, ReaderError):
-            code, line = error.character, self._text.encode()[: error.position].count(b"\n")
-        else:
-            code, line = ord(self._text[error.start]), self._text.count("\n", 0, error.start)
-        return Problem("GS-IN-031", f"character U+{code:04X} is not allowed in YAML", self._first_line + line)
+            line = self._first_line + (mark.line if mark else 0)
+            return self._unless_template(Problem("GS-IN-001", f"syntax error: {error.problem or error.context}", line))
+        return None
+
+    def _rest(self, problem: Problem) -> _Rest | None:
+        """What to go on with after a problem in a list: the text from the next line on that opens an item."""
+        self._broken += 1
+        if self._list is None or self._item_line is None or self._broken > _MOST_BROKEN:
+            return None
+        if problem.code.startswith("GS-LIM-"):
+            return None
+        line = self._item_line.search(self._text, self._item_at)
+        if line is None:
+            return None
+        at, (root, _) = line.start() + 1, self._list
+        fields = [f"{key}: {json.dumps(_text(root, key))}" for key in ("kind", "apiVersion") if key in root]
+        head = "".join(f"{self._margin}{field}\n" for field in (*fields, "items:"))
+        self._text_line += self._text.count("\n", self._counted, at)
+        self._counted = at
+        self._first_line = self._text_line - head.count("\n")
+        self._shift, self._item_at = at - len(head), at
+        self._stack.clear()
+        return _Rest(head, self._text, at)
 
     def _unless_template(self, problem: Problem) -> Problem:
+        kind = _KIND.search(self._text, self._item_at)
+        lost = problem._replace(kind=kind[1] if kind else "")
         if problem.code in {"GS-IN-001", "GS-IN-020"} and "{{" in self._text:
-            return Problem("GS-IN-002", f"unrendered template: {problem.message}", problem.line)
-        return problem
+            return lost._replace(code="GS-IN-002", message=f"unrendered template: {problem.message}")
+        return lost
 
     def _documents(self) -> Iterator[Event]:
         while (event := self._pull()) is not None:
@@ -259,6 +323,7 @@ class _Reader:
         """A document whose root is a mapping: an object, or a list whose items leave one by one."""
         line = self._line(event)
         self._check_collection_tag(event)
+        self._margin = " " * event.start_mark.column
         root: dict[Any, Any] = {}
         marks: dict[Any, Any] = {}
         checkpoint = self._nodes + _STRIDE
@@ -281,7 +346,7 @@ class _Reader:
                 self._put(root, key, event)
         self._check_object(event)
         yield from self._take_problems()
-        yield from self._finish(root, line)
+        yield from self._finish(root, line, event)
 
     def _put(self, root: dict[Any, Any], key: Any, event: Any) -> None:
         try:
@@ -297,34 +362,46 @@ class _Reader:
         except ValueError as error:
             raise self._refusal("GS-IN-020", str(error), event) from None
 
-    def _finish(self, root: dict[Any, Any], line: int) -> Iterator[Event]:
+    def _finish(self, root: dict[Any, Any], line: int, event: Any) -> Iterator[Event]:
         items = root.get("items", ())
-        if self._list:
-            self._list = None
+        listed, self._list = self._list, None
+        forbidden = self._forbidden_before(event)
+        if forbidden:
+            yield forbidden
+        if listed:
+            pass
         elif _is_list(root) and isinstance(items, Lines):  # through an alias or a merge
             for body, place in zip_longest(items, items.lines, fillvalue=line):
                 yield self._listed(body, place, _text(root, "kind"))
         elif items is not None or not _is_list(root):
-            yield Item(root, line, origin=self._origin)
+            if forbidden is None:
+                yield Item(root, line, origin=self._origin)
             return
         yield _envelope(root, line)
 
     def _items(self, event: Any, list_kind: str) -> Iterator[Event]:
         self._check_collection_tag(event)
         self._nodes += 1
+        mark = event.start_mark
+        self._item_line = None if event.flow_style else re.compile(f"\n {{{mark.column}}}-(?=[ \t\r\n]|$)")
+        self._item_at = max(mark.index + self._shift - mark.column - 1, 0)
         while type(event := self._pull()) is not SequenceEndEvent:
             self._begin_object(event)
+            self._item_at = event.start_mark.index + self._shift
+            line = self._line(event)
             try:
                 body = self._value(event)
             except _RefusedError as refusal:
                 if refusal.ends_document:
                     raise
+                problem = self._unless_template(refusal.problem)
                 self._leave_stack()
                 yield from self._take_problems()
-                yield refusal.problem
+                yield problem
             else:
+                self._broken = 0
                 yield from self._take_problems()
-                yield self._listed(body, self._line(event), list_kind)
+                yield self._forbidden_before(event) or self._listed(body, line, list_kind)
         self._begin_object(event)
 
     def _listed(self, body: Any, line: int, list_kind: str) -> Item | Problem:

@@ -103,7 +103,7 @@ def resolve_tagged(tag: str, text: str) -> object:
         return _from_base64(text)
     if tag == _CORE + "timestamp":
         if not _TIMESTAMP.fullmatch(text):
-            raise ValueError(f"`{shorten(text)}` is not a timestamp")
+            raise ValueError("the text under `!!timestamp` is none")
         return text
     if tag not in _TYPED_TAGS:
         return text
@@ -111,7 +111,8 @@ def resolve_tagged(tag: str, text: str) -> object:
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
-        raise ValueError(f"`{shorten(text)}` is not what its tag `!!{tag.removeprefix(_CORE)}` says")
+        # The text stays out of the message: it may be the value of a Secret.
+        raise ValueError(f"the text is not what its tag `!!{tag.removeprefix(_CORE)}` says")
     return value
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -192,6 +192,47 @@ class WhoCan:
 
 #: Verbs held for all names and for some, as bits in the question's order, and the rules behind them by verb bit.
 _Held = tuple[int, int, list[tuple[int, int]]]
+#: subject -> (binding, content) of every grant in one scope.
+_Grants = dict[int, list[tuple[int, int]]]
+
+
+class _Request(NamedTuple):
+    """A question without its namespace: what reviewers ask of many namespaces in turn."""
+
+    verbs: tuple[str, ...]
+    requests: tuple[Request, ...]
+    any_name: bool
+
+
+class _Holding:
+    """Which role contents grant a request, and to whom at cluster scope. Read-only, so that questions share it."""
+
+    def __init__(self, access: Access, asked: _Request) -> None:
+        self.contents: dict[int, _Held] = {}
+        for position, request in enumerate(asked.requests):
+            bit = 1 << position
+            for rule in access.matching_rules(request, any_name=asked.any_name):
+                limited = bool(access.rules[rule].names) and not request.url
+                for content in access.contents_with(rule):
+                    everywhere, somewhere, rules = self.contents.get(content, (0, 0, []))
+                    rules.append((bit, rule))
+                    self.contents[content] = (
+                        (everywhere, somewhere | bit, rules) if limited else (everywhere | bit, somewhere, rules)
+                    )
+        self.any_limited = any(somewhere for _, somewhere, _ in self.contents.values())
+        self.at_cluster = self.grants(access, access.bindings_at_cluster()).get(CLUSTER, {})
+
+    def grants(self, access: Access, bindings_to: Mapping[int, Sequence[int]]) -> dict[str, _Grants]:
+        """scope -> subject -> grants, from bindings by the content of their role."""
+        found: dict[str, _Grants] = defaultdict(lambda: defaultdict(list))
+        bindings, subjects_of = access.bindings, access.subjects_of
+        for content in self.contents.keys() & bindings_to.keys():
+            for binding in bindings_to[content]:
+                grant = (binding, content)
+                held = found[bindings[binding].ref.namespace or CLUSTER]
+                for subject in subjects_of[binding]:
+                    held[subject].append(grant)
+        return found
 
 
 class _Rows:
@@ -204,10 +245,17 @@ class _Rows:
         self.world = world
         self.question = question
         self.access: Access = world.access
-        self._held = self._held_by_content()
-        #: (subject, scope) -> (binding, content) of every grant.
-        self._found: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
-        self._collect()
+        requests = tuple(msgspec.structs.replace(question.request(verb), namespace="") for verb in question.verbs)
+        asked = _Request(question.verbs, requests, question.any_name)
+        holding = world.access.once(asked, lambda: _Holding(world.access, asked))
+        self._held = holding.contents
+        self._any_limited = holding.any_limited
+        self._masters = world.access.id_of(MASTERS_GROUP)
+        self._found: dict[str, _Grants] = {}
+        if not question.url:
+            namespace = None if question.any_namespace else question.namespace
+            self._found = holding.grants(world.access, world.access.bindings_in(namespace))
+        self._found[CLUSTER] = holding.at_cluster
         self._count = self._count_rows()
         self._inert: dict[tuple[str, int, bool], str] = {}
         self._evidence: dict[tuple[int, int], Evidence] = {}
@@ -215,46 +263,15 @@ class _Rows:
     def __len__(self) -> int:
         return self._count
 
-    def _held_by_content(self) -> dict[int, _Held]:
-        held: dict[int, _Held] = {}
-        access, question = self.access, self.question
-        for position, verb in enumerate(question.verbs):
-            bit = 1 << position
-            for rule in access.matching_rules(question.request(verb), any_name=question.any_name):
-                limited = bool(access.rules[rule].names) and not question.url
-                for content in access.contents_with(rule):
-                    everywhere, somewhere, rules = held.get(content, (0, 0, []))
-                    rules.append((bit, rule))
-                    held[content] = (
-                        (everywhere, somewhere | bit, rules) if limited else (everywhere | bit, somewhere, rules)
-                    )
-        return held
-
-    def _collect(self) -> None:
-        access, question, found = self.access, self.question, self._found
-        subjects_of = access.subjects_of
-        namespace = None if question.any_namespace else question.namespace
-        for content in self._held:
-            for binding in access.cluster_bindings(content):
-                for subject in subjects_of[binding]:
-                    found[subject, CLUSTER].append((binding, content))
-            for binding in () if question.url else access.role_bindings(content, namespace):
-                scope = access.bindings[binding].scope
-                for subject in subjects_of[binding]:
-                    found[subject, scope].append((binding, content))
-
     def _count_rows(self) -> int:
         """One for system:masters, one for each other holder and scope, and one more where names limit further verbs."""
-        masters = [key for key in self._found if self.access.subjects[key[0]] == MASTERS_GROUP]
-        rows = 1 + len(self._found) - len(masters)
-        if any(somewhere for _, somewhere, _ in self._held.values()):
-            counts = [bool(every) + bool(some) for every, some in map(self._bits, self._found.values())]
-            rows += sum(counts) - len(counts) - sum(self._split(key) for key in masters)
+        rows = 1 + sum(len(subjects) - (self._masters in subjects) for subjects in self._found.values())
+        if self._any_limited:
+            for subjects in self._found.values():
+                for subject, grants in subjects.items():
+                    everywhere, somewhere = self._bits(grants)
+                    rows += bool(everywhere and somewhere) and subject != self._masters
         return rows
-
-    def _split(self, key: tuple[int, str]) -> int:
-        everywhere, somewhere = self._bits(self._found[key])
-        return bool(everywhere) + bool(somewhere) - 1
 
     def _bits(self, grants: list[tuple[int, int]]) -> tuple[int, int]:
         """Verbs held for all names, and those held for some names only."""
@@ -267,21 +284,22 @@ class _Rows:
 
     def items(self) -> tuple[AccessItem, ...]:
         """In canonical order: system:masters, then cluster scope, then namespaces; subjects in order, unlimited first."""
-        access = self.access
-        ranks = access.ranks
+        ranks = self.access.ranks
         masters: list[Evidence] = [MASTERS_EVIDENCE]
         items: list[AccessItem] = []
-        for subject, scope in sorted(self._found, key=lambda found: (found[1] != CLUSTER, found[1], ranks[found[0]])):
-            grants = self._found[subject, scope]
-            everywhere, somewhere = self._bits(grants)
-            if access.subjects[subject] == MASTERS_GROUP:
-                # Bindings that name system:masters add nothing to S-47, and are shown beside it.
-                masters += self._proofs(grants, everywhere | somewhere, limited=None)
-                continue
-            if everywhere:
-                items.append(self._item(subject, scope, grants, everywhere, limited=False))
-            if somewhere:
-                items.append(self._item(subject, scope, grants, somewhere, limited=True))
+        for scope in sorted(self._found):
+            found = self._found[scope]
+            for subject in sorted(found, key=ranks.__getitem__):
+                grants = sorted(found[subject])
+                everywhere, somewhere = self._bits(grants)
+                if subject == self._masters:
+                    # Bindings that name system:masters add nothing to S-47, and are shown beside it.
+                    masters += self._proofs(grants, everywhere | somewhere, limited=None)
+                    continue
+                if everywhere:
+                    items.append(self._item(subject, scope, grants, everywhere, limited=False))
+                if somewhere:
+                    items.append(self._item(subject, scope, grants, somewhere, limited=True))
         first = AccessItem(
             subject=MASTERS_GROUP,
             scope="cluster",

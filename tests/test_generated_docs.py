@@ -1,0 +1,193 @@
+"""What pages repeat of the code is what the code says, and their Python runs; as a script, this file rewrites the pages.
+
+python tests/test_generated_docs.py
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import graphsec as gs
+from graphsec.cli import _query
+from graphsec.cli.app import app
+from graphsec.model.diagnostic import CODES, Code
+from graphsec.model.vocabulary import EdgeKind, NodeKind
+from graphsec.query._saved import builtin_directory, load_queries
+from graphsec.render import renderers
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(path for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+_PYTHON = re.compile(r"^```pycon\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SESSION = re.compile(r"^(\$ (graphsec .*)\n)((?:(?!\$ |```).*\n)*)", re.MULTILINE)
+
+Rows = Iterator[tuple[str, ...]]
+
+
+def test_every_generated_part_is_what_the_code_says() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert text == generated(text), f"{page.name} is not up to date: python {Path(__file__).relative_to(ROOT)}"
+
+
+def test_every_generator_has_its_place() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert {name for name in PARTS if f"<!-- begin {name} -->" not in pages} == set()
+
+
+@pytest.mark.parametrize("name", sorted({kind.value for kind in (*NodeKind, *EdgeKind)}))
+def test_every_kind_of_the_graph_has_its_row(name: str) -> None:
+    assert f"| `{name}` |" in (ROOT / "docs" / "graph.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", gs.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert re.search(rf"\b{name}\b", (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if _PYTHON.search(page.read_text())], ids=lambda page: page.name
+)
+def test_python_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    blocks = "\n".join(_PYTHON.findall(page.read_text(encoding="utf-8")))
+    test = doctest.DocTestParser().get_doctest(blocks, {}, page.name, str(page), 0)
+    failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(test).failed
+    assert failed == 0
+
+
+# -- writing -----------------------------------------------------------------------------------------------------
+
+
+def generated(page: str) -> str:
+    """The page with every part between its markers written anew."""
+    for name, lines in PARTS.items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        if begin in page:
+            before, _, rest = page.partition(begin)
+            page = before + "\n".join((begin, *lines(), end)) + rest.partition(end)[2]
+    return page
+
+
+def _table(head: tuple[str, ...], rows: Rows) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _diagnostics() -> Iterator[str]:
+    for code in CODES.values():
+        yield from (f"## {code.code}: {code.title}", "", f"{code.severity.capitalize()}; {_consequence(code)}.", "")
+        yield from (code.meaning, "", f"**Remedy.** {code.remedy}", "")
+
+
+def _consequence(code: Code) -> str:
+    if code.limit:
+        return "exit code 4"
+    return "exit code 3 with `--strict`" if code.fails_strict else "no failure, with `--strict` neither"
+
+
+def _saved_queries() -> Iterator[str]:
+    queries = load_queries([builtin_directory()])
+    rows = ((f"`{query.id}`", query.severity, query.title, " ".join(query.tags)) for query in queries)
+    return _table(("Id", "Severity", "Title", "Tags"), rows)
+
+
+def _formats() -> Iterator[str]:
+    rows = ((f"`{name}`", f"`{found.suffix}`", found.help) for name, found in sorted(renderers().items()))
+    return _table(("Format", "Suffix", "For"), rows)
+
+
+def _commands() -> Iterator[str]:
+    for name, command in _all_commands():
+        arguments = " ".join(
+            parameter.metavar or parameter.name.upper() for parameter in command.params if not _flags(parameter)
+        )
+        yield from (f"### {name}", "", f"`graphsec {f'{name} {arguments}'.rstrip()}`", "", command.help, "")
+        own = [parameter for parameter in command.params if not _is_shared(parameter) or not _takes_input(command)]
+        described = [*_rows(own)]
+        if described:
+            yield from (*_table(("Argument or flag", "Meaning"), iter(described)), "")
+        if _takes_input(command):
+            yield from ("Takes the [shared flags](#shared-flags).", "")
+
+
+def _shared_flags() -> Iterator[str]:
+    command = dict(_all_commands())["who-can"]
+    shared = [parameter for parameter in command.params if _is_shared(parameter)]
+    for panel in dict.fromkeys(parameter.rich_help_panel for parameter in shared):
+        members = [parameter for parameter in shared if parameter.rich_help_panel == panel]
+        yield from (f"**{panel}**", "", *_table(("Flag", "Meaning"), _rows(members)), "")
+
+
+def _all_commands() -> Iterator[tuple[str, Any]]:
+    assert _query.__name__  # its commands are part of the app once it is imported
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        inner = getattr(command, "commands", {})
+        yield from ((f"{name} {sub}", found) for sub, found in inner.items())
+        if not inner:
+            yield name, command
+
+
+def _rows(parameters: list[Any]) -> Rows:
+    for parameter in parameters:
+        spelled = ", ".join(f"`{flag}`" for flag in _flags(parameter))
+        default = parameter.default if isinstance(parameter.default, int | str) else ""
+        stated = (
+            f" Default: `{default}`." if default and default != -1 and not getattr(parameter, "is_flag", False) else ""
+        )
+        yield spelled or f"`{parameter.metavar or parameter.name.upper()}`", f"{parameter.help or ''}{stated}"
+
+
+def _flags(parameter: Any) -> list[str]:
+    return [flag for flag in parameter.opts if flag.startswith("-")]
+
+
+def _is_shared(parameter: Any) -> bool:
+    return getattr(parameter, "rich_help_panel", None) is not None
+
+
+def _takes_input(command: Any) -> bool:
+    return any("--filename" in parameter.opts for parameter in command.params)
+
+
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "diagnostics": _diagnostics,
+    "saved queries": _saved_queries,
+    "formats": _formats,
+    "commands": _commands,
+    "shared flags": _shared_flags,
+}
+
+
+def _run_anew(session: re.Match[str]) -> str:
+    """A command of a console block with what it prints now; `tests/test_docs.py` compares the same."""
+    if re.search(r"^(?:\.\.\.|…)$", session[3], re.MULTILINE):
+        return session[0]
+    program = f"{shlex.quote(sys.executable)} -u -m {session[2]}"
+    run = subprocess.run(
+        ["sh", "-c", program],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return session[1] + "\n".join(line.rstrip() for line in run.stdout.strip("\n").splitlines()) + "\n"
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        path.write_text(_SESSION.sub(_run_anew, generated(path.read_text(encoding="utf-8"))), encoding="utf-8")
