@@ -110,9 +110,7 @@ def _formats() -> Iterator[str]:
 
 def _commands() -> Iterator[str]:
     for name, command in _all_commands():
-        arguments = " ".join(
-            parameter.metavar or parameter.name.upper() for parameter in command.params if not _flags(parameter)
-        )
+        arguments = " ".join(_usage(parameter) for parameter in command.params if not _flags(parameter))
         yield from (f"### {name}", "", f"`graphsec {f'{name} {arguments}'.rstrip()}`", "", command.help, "")
         own = [parameter for parameter in command.params if not _is_shared(parameter) or not _takes_input(command)]
         described = [*_rows(own)]
@@ -138,6 +136,11 @@ def _all_commands() -> Iterator[tuple[str, Any]]:
         yield from ((f"{name} {sub}", found) for sub, found in inner.items())
         if not inner:
             yield name, command
+
+
+def _usage(argument: Any) -> str:
+    word: str = argument.metavar or argument.name.upper()
+    return word if argument.required or word.startswith("[") else f"[{word}]"
 
 
 def _rows(parameters: list[Any]) -> Rows:

@@ -218,11 +218,11 @@ class Access:
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """A value that follows from this access and the key alone, made once; bounded, the oldest is forgotten."""
-        if key not in self._once:
+        found: T | None = self._once.get(key)
+        if found is None:
             if len(self._once) >= _REMEMBERED:
-                self._once.pop(next(iter(self._once)), None)
-            self._once[key] = make()
-        found: T = self._once[key]
+                self._once.pop(next(iter(self._once), None), None)
+            found = self._once[key] = make()
         return found
 
     def dangling(self) -> list[Binding]:

@@ -253,6 +253,7 @@ class _Reader:
         while source is not None:
             problem = yield from self._parsed(source)
             if problem is None:
+                yield from self._forbidden_before(len(self._text))
                 return
             yield from self._take_problems()
             # Where an item fails before its first event, going on meets it once more.
@@ -365,16 +366,15 @@ class _Reader:
     def _finish(self, root: dict[Any, Any], line: int, event: Any) -> Iterator[Event]:
         items = root.get("items", ())
         listed, self._list = self._list, None
-        forbidden = self._forbidden_before(event)
-        if forbidden:
-            yield forbidden
+        forbidden = self._forbidden_before(event.end_mark.index + self._shift)
+        yield from forbidden
         if listed:
             pass
         elif _is_list(root) and isinstance(items, Lines):  # through an alias or a merge
             for body, place in zip_longest(items, items.lines, fillvalue=line):
                 yield self._listed(body, place, _text(root, "kind"))
         elif items is not None or not _is_list(root):
-            if forbidden is None:
+            if not forbidden:
                 yield Item(root, line, origin=self._origin)
             return
         yield _envelope(root, line)
@@ -388,6 +388,7 @@ class _Reader:
         while type(event := self._pull()) is not SequenceEndEvent:
             self._begin_object(event)
             self._item_at = event.start_mark.index + self._shift
+            yield from self._forbidden_before(self._item_at)
             line = self._line(event)
             try:
                 body = self._value(event)
@@ -401,8 +402,21 @@ class _Reader:
             else:
                 self._broken = 0
                 yield from self._take_problems()
-                yield self._forbidden_before(event) or self._listed(body, line, list_kind)
+                forbidden = self._forbidden_before(self._read_to)
+                yield from forbidden or (self._listed(body, line, list_kind),)
         self._begin_object(event)
+
+    def _forbidden_before(self, index: int) -> tuple[Problem, ...]:
+        """The first forbidden character that was not told yet, if it stands before ``index``; the others there go with it."""
+        if not self._forbidden or self._forbidden[-1][0] >= index:
+            return ()
+        at, code = self._forbidden.pop()
+        while self._forbidden and self._forbidden[-1][0] < index:
+            self._forbidden.pop()
+        line = self._text_line + self._text.count("\n", self._counted, at)
+        kind = _KIND.search(self._text, self._item_at)
+        message = f"character U+{code:04X} is not allowed in YAML"
+        return (Problem("GS-IN-031", message, line, kind=kind[1] if kind else ""),)
 
     def _listed(self, body: Any, line: int, list_kind: str) -> Item | Problem:
         if isinstance(body, dict):
@@ -565,6 +579,7 @@ class _Reader:
     def _check_object(self, event: Any) -> None:
         """Looks at the limits of an object, ``event`` being its last one so far."""
         nodes, index = self._object_start
+        self._read_to = event.end_mark.index + self._shift
         if self._nodes - nodes > self._limits.nodes:
             reason = f"the object has more than {self._limits.nodes} nodes, the limit of --max-nodes-per-object"
             raise self._refusal("GS-LIM-004", reason, event)
@@ -596,6 +611,14 @@ class _Reader:
 
     def _line(self, event: Any) -> int:
         return self._first_line + int(event.start_mark.line)
+
+
+def _replace_forbidden(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The text with U+FFFD in place of what libyaml refuses to read past, and (index, character) of each, last first."""
+    if not text.encode("utf-8", "surrogatepass").translate(None, _HARMLESS):
+        return text, []
+    found = [(match.start(), ord(match.group())) for match in _FORBIDDEN.finditer(text)]
+    return (_FORBIDDEN.sub("\ufffd", text) if found else text), found[::-1]
 
 
 def _is_list(root: dict[Any, Any]) -> bool:
