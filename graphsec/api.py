@@ -21,7 +21,7 @@ from graphsec.loading import (
 )
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR
-from graphsec.model.rbac import Covered, PolicyRule
+from graphsec.model.rbac import Covered, PolicyRule, Target
 from graphsec.model.rbac import covers as _covers
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer
@@ -107,14 +107,9 @@ def can_i(
     """
     question = CanI(
         verbs=_verbs(verb),
+        target=Target(group=group, resource=resource, subresource=subresource, name=name, namespace=namespace, url=url),
         user=user,
         groups=None if groups is None else tuple(groups),
-        resource=resource,
-        group=group,
-        subresource=subresource,
-        name=name,
-        namespace=namespace,
-        url=url,
     )
     return question.decide(world)
 
@@ -138,12 +133,7 @@ def who_can(
     """
     question = WhoCan(
         verbs=_verbs(verb),
-        resource=resource,
-        group=group,
-        subresource=subresource,
-        name=name,
-        namespace=namespace,
-        url=url,
+        target=Target(group=group, resource=resource, subresource=subresource, name=name, namespace=namespace, url=url),
         any_namespace=any_namespace,
         any_name=any_name,
     )
@@ -168,7 +158,7 @@ def _rule(rule: PolicyRule | Mapping[str, Any]) -> PolicyRule:
 
 def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
     verbs = (verb,) if isinstance(verb, str) else tuple(dict.fromkeys(verb))
-    if not verbs:
+    if not verbs or not all(verbs):
         raise UsageError("no verb given")
     return verbs
 

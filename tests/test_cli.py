@@ -53,7 +53,7 @@ class TestGrammar:
             ("who-can get pods/exec -n prod", "who-can get pods --subresource exec -n prod"),
             ("who-can get pods --subresource exec -n prod", "who-can get pods --subresource exec -n prod"),
             ("who-can get pods/web/exec -n prod", "who-can get pods/web --subresource exec -n prod"),
-            ("who-can update '*/scale'", "who-can update '*.*' --subresource scale -A"),
+            ("who-can update '*/scale'", "who-can update '*' --subresource scale -A"),
             ("who-can delete 'pods/*'", "who-can delete pods --subresource '*' -A"),
             ("who-can get /healthz", "who-can get /healthz"),
             ("who-can sync crontabs", "who-can sync crontabs.stable.example.com -A"),

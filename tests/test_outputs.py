@@ -23,6 +23,7 @@ from hostile_names import HOSTILE
 import graphsec as gs
 from graphsec.loading.documents import Item, Limits
 from graphsec.loading.yaml_reader import read_yaml
+from graphsec.model.rbac import Target
 from graphsec.model.text import safe
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
@@ -106,7 +107,9 @@ def grants() -> gs.Answer[Any]:
 
 def surrogates() -> gs.Answer[Any]:
     world = gs.load(*manifests(["a"]))
-    return CanI(verbs=("get",), user="\udc80x", groups=(), resource="secrets", namespace="\ud800").answer(world)
+    return CanI(
+        verbs=("get",), target=Target(resource="secrets", namespace="\ud800"), user="\udc80x", groups=()
+    ).answer(world)
 
 
 def assert_nothing_unseen(text: str, *, line_end: str = "\n") -> None:

@@ -11,6 +11,7 @@ import pytest
 from test_outputs import LOADED, manifests
 
 import graphsec as gs
+from graphsec.model.rbac import Target
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
 from graphsec.query.inspect import Inspect
@@ -58,13 +59,13 @@ def worlds() -> dict[str, gs.World]:
 
 
 QUESTIONS: list[Any] = [
-    WhoCan(verbs=("get", "list", "watch"), resource="secrets", any_namespace=True, any_name=True),
-    WhoCan(verbs=("get",), resource="pods", any_namespace=True, as_people=True),
-    WhoCan(verbs=("get",), resource="pods", subresource="exec", namespace="default"),
-    WhoCan(verbs=("deletecollection",), resource="nodes"),
-    WhoCan(verbs=("get",), url="/healthz"),
-    CanI(verbs=("get",), resource="pods", user="ann"),
-    CanI(verbs=("get",), resource="pods", user="ann", groups=("system:masters",)),
+    WhoCan(verbs=("get", "list", "watch"), target=Target(resource="secrets"), any_namespace=True, any_name=True),
+    WhoCan(verbs=("get",), target=Target(resource="pods"), any_namespace=True, as_people=True),
+    WhoCan(verbs=("get",), target=Target(resource="pods", subresource="exec", namespace="default")),
+    WhoCan(verbs=("deletecollection",), target=Target(resource="nodes")),
+    WhoCan(verbs=("get",), target=Target(url="/healthz")),
+    CanI(verbs=("get",), target=Target(resource="pods"), user="ann"),
+    CanI(verbs=("get",), target=Target(resource="pods"), user="ann", groups=("system:masters",)),
     WhatCan(subject=gs.Ref("User", "ann")),
     WhatCan(subject=gs.Ref("Group", "system:masters")),
     Matrix(),

@@ -19,6 +19,7 @@ from graphsec.model.coverage import RBAC_KINDS, State
 from graphsec.model.diagnostic import CODES, Diagnostic, Severity
 from graphsec.model.text import safe
 from graphsec.query._answer import Answer
+from graphsec.query._grants import is_builtin
 from graphsec.query._needs import COLLECT
 from graphsec.render import Options, Renderer, renderers
 
@@ -88,11 +89,7 @@ def without_builtin(world: World, answer: Answer[Any], common: Common) -> tuple[
     """The answer without items whose every binding is shipped with Kubernetes, and how many those were."""
     if common.include_builtin:
         return answer, 0
-    kept = tuple(
-        item
-        for item in answer.items
-        if not all(proof.binding is None or world.provenance.is_builtin(proof.binding) for proof in item.because)
-    )
+    kept = tuple(item for item in answer.items if not is_builtin(world, item.because))
     return replace(answer, items=kept), len(answer.items) - len(kept)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from graphsec.compile import World
 from graphsec.errors import UsageError
 from graphsec.model.discovery import Resource
-from graphsec.model.rbac import ALL
+from graphsec.model.rbac import ALL, Target
 from graphsec.query._words import VERB_GROUPS
 
 #: S-97 and S-21; those of the input's rules are known besides.
@@ -19,16 +21,19 @@ _VERBS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What a request is about, in the authorizer's words, and what there is to say about the reading."""
+class Asked:
+    """What a request is about, as read from the command line, and what there is to say about the reading."""
 
-    resource: str = ""
-    group: str = ""
-    subresource: str = ""
-    name: str = ""
-    url: str = ""
+    target: Target
     known: Resource | None = None
     warning: str = ""
+
+    def in_own_namespace(self) -> Asked:
+        """A request on one namespace carries that namespace (S-35); any other is left as it is."""
+        target = self.target
+        if (target.resource, target.group) != ("namespaces", "") or not target.name:
+            return self
+        return replace(self, target=msgspec.structs.replace(target, namespace=target.name))
 
 
 def parse_verbs(text: str, world: World) -> tuple[str, ...]:
@@ -46,10 +51,10 @@ def parse_verbs(text: str, world: World) -> tuple[str, ...]:
     return tuple(dict.fromkeys(verbs))
 
 
-def parse_target(text: str, world: World, *, subresource: str = "", name: str = "") -> Target:
+def parse_target(text: str, world: World, *, subresource: str = "", name: str = "", namespace: str = "") -> Asked:
     """``TYPE``, ``TYPE/NAME``, ``TYPE/SUBRESOURCE`` (R-07), ``TYPE/NAME/SUBRESOURCE``, ``type.group`` or a URL."""
     if text.startswith("/"):
-        return Target(url=text)
+        return Asked(target=Target(url=text))
     word, *parts = text.split("/", 2)
     found = world.discovery.find(word)
     resource = found[0] if found else None
@@ -61,11 +66,8 @@ def parse_target(text: str, world: World, *, subresource: str = "", name: str = 
             subresource = parts[0]
         else:
             name = parts[0]
-    return Target(
-        resource=plural,
-        group=group,
-        subresource=subresource,
-        name=name,
+    return Asked(
+        target=Target(resource=plural, group=group, subresource=subresource, name=name, namespace=namespace),
         known=resource,
         warning="" if resource or plural == ALL else _unknown(word, world),
     )

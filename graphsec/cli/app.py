@@ -9,7 +9,7 @@ import typer
 
 from graphsec.cli import _session as session
 from graphsec.cli._options import Common, with_common
-from graphsec.cli._words import Target, parse_target, parse_verbs
+from graphsec.cli._words import Asked, parse_target, parse_verbs
 from graphsec.compile import World
 from graphsec.errors import UsageError
 from graphsec.model.diagnostic import CODES
@@ -62,19 +62,15 @@ def who_can(
     if scope not in ("", "cluster", "any"):
         raise UsageError(f"unknown scope `{scope}`", help="scopes: cluster, any; a namespace with -n")
     world = session.open_world(common)
-    verbs = parse_verbs(verb, world)
-    asked = parse_target(target, world, subresource=subresource, name=name)
-    namespace = common.namespace or _own_namespace(asked)
+    namespace = common.namespace if scope != "cluster" else ""
+    asked = parse_target(target, world, subresource=subresource, name=name, namespace=namespace)
+    if not namespace and scope != "cluster":
+        asked = asked.in_own_namespace()
     question = WhoCan(
-        verbs=verbs,
-        resource=asked.resource,
-        group=asked.group,
-        subresource=asked.subresource,
-        name=asked.name,
-        url=asked.url,
-        namespace=namespace if scope != "cluster" else "",
-        any_namespace=scope == "any" or not (namespace or scope or asked.url),
-        any_name=not asked.name,
+        verbs=parse_verbs(verb, world),
+        target=asked.target,
+        any_namespace=scope == "any" or not (asked.target.namespace or scope or asked.target.url),
+        any_name=not asked.target.name,
         as_people=as_people,
     )
     answer, left_out = session.without_builtin(world, question.answer(world), common)
@@ -82,11 +78,6 @@ def who_can(
         answer = replace(answer, warnings=(*answer.warnings, asked.warning))
     code = session.deliver(answer, common, [_subjects_line(answer, left_out)])
     return code or int(expect_none and bool(answer))
-
-
-def _own_namespace(asked: Target) -> str:
-    """A request on one namespace carries that namespace (S-35)."""
-    return asked.name if (asked.resource, asked.group) == ("namespaces", "") else ""
 
 
 def _subjects_line(answer: Any, left_out: int) -> str:
@@ -124,20 +115,15 @@ def can_i(
         return _list_grants(world, subject, common)
     if not verb or not target:
         raise UsageError("can-i takes a verb and a type", help="graphsec can-i VERB TYPE[/NAME] --as SUBJECT")
-    asked = parse_target(target, world, subresource=subresource, name=name)
+    asked = parse_target(target, world, subresource=subresource, name=name, namespace=common.namespace)
     principal = parse_subject(subject, world)
     if principal.kind == "Group":
         raise UsageError("a group makes no requests", help=f"`--as USER --as-group {principal.name}`")
     question = CanI(
         verbs=parse_verbs(verb, world),
+        target=asked.target if common.namespace else asked.in_own_namespace().target,
         user=username(principal),
         groups=_impersonated(tuple(groups)) if groups else None,
-        resource=asked.resource,
-        group=asked.group,
-        subresource=asked.subresource,
-        name=asked.name,
-        url=asked.url,
-        namespace=common.namespace or _own_namespace(asked),
     )
     answer = question.answer(world)
     decision = answer.items[0]
@@ -201,12 +187,13 @@ def matrix(
     return session.deliver(answer, common, [f"{len(answer):,} classes of subjects"] if not left_out else [])
 
 
-def _column(asked: Target) -> Column:
-    if asked.url:
+def _column(asked: Asked) -> Column:
+    target = asked.target
+    if target.url:
         raise UsageError("matrix takes resource types, no URLs", help="graphsec who-can get URL")
     subresources = asked.known.subresources if asked.known else {}
-    verbs = subresources.get(asked.subresource, ()) if asked.subresource else VERBS
-    return Column(resource=asked.resource, group=asked.group, subresource=asked.subresource, verbs=verbs or VERBS)
+    verbs = subresources.get(target.subresource, ()) if target.subresource else VERBS
+    return Column(resource=target.resource, group=target.group, subresource=target.subresource, verbs=verbs or VERBS)
 
 
 @app.command("bindings")

@@ -495,7 +495,7 @@ def _custom_resource(definition: CustomResourceDefinition) -> Resource:
         short_names=names.short_names or (),
         singular=names.singular or "",
         verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
-        subresources={name: ("get", "patch", "update") for name in definition.subresources()},
+        subresources=dict.fromkeys(definition.subresources(), ("get", "patch", "update")),
         custom=True,
     )
 

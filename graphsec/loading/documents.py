@@ -49,8 +49,6 @@ class Problem(NamedTuple):
     line: int
     #: The kind of what was lost, where its text still tells.
     kind: str = ""
-    #: False where everything was read all the same.
-    lost: bool = True
 
 
 class Batch(NamedTuple):

@@ -65,9 +65,10 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0
 _HARMLESS: Final = bytes({*range(0x20, 0x7F), *b"\t\n\r", *range(0x80, 0x100)} - {0xC2, 0xED, 0xEF})
 
 #: The kind of what was lost; most manifests name it before anything that is nested.
-_KIND: Final = re.compile(r"""^[-\s]*kind:[ \t]*["']?(\w+)""", re.MULTILINE)
+_KIND: Final = re.compile(r"""^[- \t]*kind:[ \t]*["']?(\w+)""", re.MULTILINE)
+_ENOUGH: Final = 1 << 12
 
-#: A list with so many broken items in a row is no list that was damaged.
+#: So many items may be broken before the rest of a list is given up; ten whole ones make up for one.
 _MOST_BROKEN: Final = 1000
 
 _SOURCE_COMMENT: Final = re.compile(r"(?:---[^\n]*\n)?(?:[ \t\r]*(?:#[^\n]*)?\n)*?# Source: (\S[^\r\n]*)")
@@ -155,7 +156,7 @@ class _Rest:
     def __init__(self, head: str, text: str, at: int) -> None:
         self._head, self._text, self._at = head, text, at
 
-    def read(self, size: int) -> str:
+    def read(self, size: int = -1, /) -> str:
         piece, self._head = self._head, ""
         if not piece:
             piece = self._text[self._at : self._at + size]
@@ -235,8 +236,9 @@ class _Reader:
         self._list: tuple[dict[Any, Any], int] | None = None
         #: How a line begins that opens an item of that list; None in flow style.
         self._item_line: re.Pattern[str] | None = None
-        #: Where in the text the item at hand begins; how many broken items came before it without a whole one.
-        self._item_at = self._broken = 0
+        #: Where in the text the item at hand begins.
+        self._item_at = 0
+        self._broken = 0.0
         #: From an index of the parser at hand to one of the text.
         self._shift = 0
         #: How far lines were counted, for the parsers that go on behind a broken item.
@@ -289,17 +291,14 @@ class _Reader:
         at, (root, _) = line.start() + 1, self._list
         fields = [f"{key}: {json.dumps(_text(root, key))}" for key in ("kind", "apiVersion") if key in root]
         head = "".join(f"{self._margin}{field}\n" for field in (*fields, "items:"))
-        self._text_line += self._text.count("\n", self._counted, at)
-        self._counted = at
-        self._first_line = self._text_line - head.count("\n")
+        self._first_line = self._line_at(at) - head.count("\n")
         self._shift, self._item_at = at - len(head), at
         self._stack.clear()
         return _Rest(head, self._text, at)
 
     def _unless_template(self, problem: Problem) -> Problem:
-        kind = _KIND.search(self._text, self._item_at)
-        lost = problem._replace(kind=kind[1] if kind else "")
-        if problem.code in {"GS-IN-001", "GS-IN-020"} and "{{" in self._text:
+        lost = problem._replace(kind=self._lost_kind())
+        if problem.code in {"GS-IN-001", "GS-IN-020"} and "{{" in self._lost_text():
             return lost._replace(code="GS-IN-002", message=f"unrendered template: {problem.message}")
         return lost
 
@@ -400,7 +399,7 @@ class _Reader:
                 yield from self._take_problems()
                 yield problem
             else:
-                self._broken = 0
+                self._broken = max(self._broken - 0.1, 0)
                 yield from self._take_problems()
                 forbidden = self._forbidden_before(self._read_to)
                 yield from forbidden or (self._listed(body, line, list_kind),)
@@ -410,13 +409,28 @@ class _Reader:
         """The first forbidden character that was not told yet, if it stands before ``index``; the others there go with it."""
         if not self._forbidden or self._forbidden[-1][0] >= index:
             return ()
+        self._broken += 1
         at, code = self._forbidden.pop()
         while self._forbidden and self._forbidden[-1][0] < index:
             self._forbidden.pop()
-        line = self._text_line + self._text.count("\n", self._counted, at)
-        kind = _KIND.search(self._text, self._item_at)
         message = f"character U+{code:04X} is not allowed in YAML"
-        return (Problem("GS-IN-031", message, line, kind=kind[1] if kind else ""),)
+        return (Problem("GS-IN-031", message, self._line_at(at), kind=self._lost_kind()),)
+
+    def _line_at(self, index: int) -> int:
+        """The line of an index of the text that is no earlier than the one asked for before."""
+        self._text_line += self._text.count("\n", self._counted, index)
+        self._counted = max(self._counted, index)
+        return self._text_line
+
+    def _lost_kind(self) -> str:
+        found = _KIND.search(self._lost_text())
+        return found[1] if found else ""
+
+    def _lost_text(self) -> str:
+        """Enough of a broken item, or the broken document; nothing of one too many."""
+        if self._broken > _MOST_BROKEN:
+            return ""
+        return self._text[self._item_at : self._item_at + _ENOUGH] if self._list else self._text
 
     def _listed(self, body: Any, line: int, list_kind: str) -> Item | Problem:
         if isinstance(body, dict):
@@ -529,8 +543,8 @@ class _Reader:
         try:
             return self._aliases.expand(event.anchor, self._nodes)
         except LookupError:
-            reason = f"alias `*{event.anchor}` stands for nothing that was read before it"
-            raise self._refusal("GS-IN-001", reason, event) from None
+            # Its name stays out of the message, like a tag's: `password: *xyz` may be meant as text.
+            raise self._refusal("GS-IN-001", "an alias that stands for nothing read before it", event) from None
         except OverflowError:
             raise self._too_many_aliases(event) from None
 
@@ -596,7 +610,7 @@ class _Reader:
             raise self._custom_tag(event)
 
     def _custom_tag(self, event: Any) -> _RefusedError:
-        return self._refusal("GS-IN-032", f"tag `{shorten(event.tag)}` is not one of YAML's core types", event)
+        return self._refusal("GS-IN-032", "a tag that is not one of YAML's core types", event)
 
     def _too_deep(self, event: Any) -> _RefusedError:
         reason = f"nested deeper than {self._limits.depth} levels, the limit of --max-depth"

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from graphsec.errors import UsageError
 from graphsec.model.ref import Ref, Source
 
 ALL = "*"
@@ -20,11 +21,30 @@ SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes an authorizer sees, taken literally; ``url`` makes it a non-resource request.
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request is about, in the authorizer's words; ``url`` makes it a non-resource request.
 
     ``namespace=""`` asks at cluster scope (S-03), ``name=""`` without a name (S-18).
     """
+
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    namespace: str = ""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.resource) is bool(self.url):
+            raise UsageError("a question is about either a resource or a URL")
+
+    def request(self, verb: str) -> Request:
+        """The request of one verb on this."""
+        return Request(verb=verb, **msgspec.structs.asdict(self))
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The attributes an authorizer sees, taken literally: a verb on a ``Target``."""
 
     verb: str
     group: str = ""

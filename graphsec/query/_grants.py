@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graphsec.compile import Access
+from graphsec.compile import Access, World
 from graphsec.model.rbac import MASTERS, PolicyRule
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Evidence
@@ -32,6 +33,11 @@ def evidence(access: Access, binding_index: int, rule: PolicyRule | int, subject
         aggregated_from=role.rule_origins[position] if role.rule_origins else "",
         subject=subject,
     )
+
+
+def is_builtin(world: World, proofs: Iterable[Evidence]) -> bool:
+    """Whether nothing but what every cluster has gives this: shipped bindings, or membership of system:masters."""
+    return all(proof.binding is None or world.provenance.is_builtin(proof.binding) for proof in proofs)
 
 
 def rule_text(rule: PolicyRule) -> str:

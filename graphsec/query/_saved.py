@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypedDict, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -22,10 +22,11 @@ from graphsec.loading.documents import Event, Item, Lines, Problem
 from graphsec.loading.text import decode_text
 from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
-from graphsec.model.rbac import ALL, username
+from graphsec.model.rbac import ALL, Target, username
 from graphsec.model.ref import Source, ref_order
-from graphsec.query._answer import Answer, Evidence
-from graphsec.query._grants import MASTERS_GROUP
+from graphsec.query import can_i, who_can
+from graphsec.query._answer import Answer
+from graphsec.query._grants import MASTERS_GROUP, is_builtin
 from graphsec.query._subjects import parse_subject
 from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
@@ -58,7 +59,7 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Part of a query file: a key that is not declared here is a misspelling."""
 
 
-class Target(_Strict, frozen=True, kw_only=True):
+class TargetKeys(_Strict, frozen=True, kw_only=True):
     """Verbs on a resource as kubectl spells it, or on a URL. A verb group stands for its verbs: `[read, patch]`."""
 
     verbs: tuple[str, ...] | str = ()
@@ -79,18 +80,17 @@ class Target(_Strict, frozen=True, kw_only=True):
         words = (self.verbs,) if isinstance(self.verbs, str) else self.verbs
         return tuple(dict.fromkeys(verb for word in words for verb in VERB_GROUPS.get(word, (word,))))
 
-    def words(self, discovery: Discovery) -> _Words:
-        """The literal words of a request, without its verb."""
+    def target(self, discovery: Discovery, namespace: str) -> Target:
+        """In the authorizer's words."""
         resource, group = resolve_resource(self.resource, discovery)
-        return _Words(resource=resource, group=group, subresource=self.subresource, name=self.name, url=self.url)
-
-
-class _Words(TypedDict):
-    resource: str
-    group: str
-    subresource: str
-    name: str
-    url: str
+        return Target(
+            resource=resource,
+            group=group,
+            subresource=self.subresource,
+            name=self.name,
+            namespace=namespace,
+            url=self.url,
+        )
 
 
 def resolve_resource(word: str, discovery: Discovery) -> tuple[str, str]:
@@ -107,10 +107,10 @@ def resolve_resource(word: str, discovery: Discovery) -> tuple[str, str]:
     return resource, group
 
 
-class WhoCanParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="who_can"):
+class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", tag="who_can"):
     """Everyone who may do this, or any of ``any_of``: in any namespace unless ``scope`` or ``namespace`` says less."""
 
-    any_of: tuple[Target, ...] = ()
+    any_of: tuple[TargetKeys, ...] = ()
     scope: Literal["any", "cluster"] = "any"
     namespace: str = ""
     any_name: bool = True
@@ -126,27 +126,26 @@ class WhoCanParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="
         elif self.verbs or self.resource or self.url or self.subresource or self.name:
             raise ValueError("`any_of` holds verbs, resource and url itself; none may stand beside it")
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[TargetKeys, ...]:
         return self.any_of or (self,)
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return WhoCan(verbs=()).columns(wide=wide)
+        return who_can.WIDE_COLUMNS if wide else who_can.COLUMNS
 
     def answers(self, world: World) -> list[Answer[Any]]:
         return [
             WhoCan(
                 verbs=target.all_verbs(),
-                namespace=self.namespace,
+                target=target.target(world.discovery, self.namespace),
                 any_namespace=self.scope == "any" and not self.namespace,
                 any_name=self.any_name and not target.name,
-                **target.words(world.discovery),
             ).answer(world)
             for target in self.targets()
         ]
 
     def kept(self, world: World, items: Iterable[AccessItem]) -> list[AccessItem]:
         """The items of all requests without those left out: one per subject and scope, as who-can lists them."""
-        wanted = [item for item in items if self.builtin or not _is_builtin(world, item)]
+        wanted = [item for item in items if self.builtin or not is_builtin(world, item.because)]
         if self.effective_only:
             wanted = [item for item in wanted if item.effective and not item.unmet]
         merged: dict[tuple[Any, ...], AccessItem] = {}
@@ -166,7 +165,7 @@ class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag
         if not self.subjects:
             raise ValueError("`subjects` is empty")
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[TargetKeys, ...]:
         return ()
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
@@ -176,21 +175,21 @@ class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag
         return [WhatCan(subject=parse_subject(subject, world)).answer(world) for subject in self.subjects]
 
     def kept(self, world: World, items: Iterable[Grant]) -> list[Grant]:
-        return [item for item in items if self.builtin or not _is_builtin(world, item)]
+        return [item for item in items if self.builtin or not is_builtin(world, item.because)]
 
 
-class CanIParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="can_i"):
+class CanIParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", tag="can_i"):
     """Whether this subject may do this, asked in ``namespace`` or at cluster scope: an item per verb that it may."""
 
     subject: str
     namespace: str = ""
     effective_only: bool = True
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[TargetKeys, ...]:
         return (self,)
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return CanI(verbs=(), user="").columns(wide=wide)
+        return can_i.COLUMNS
 
     def answers(self, world: World) -> list[Answer[Any]]:
         subject = parse_subject(self.subject, world)
@@ -198,10 +197,9 @@ class CanIParameters(Target, frozen=True, kw_only=True, tag_field="ask", tag="ca
         return [
             CanI(
                 verbs=(verb,),
+                target=self.target(world.discovery, self.namespace),
                 user="" if is_group else username(subject),
                 groups=(subject.name,) if is_group else None,
-                namespace=self.namespace,
-                **self.words(world.discovery),
             ).answer(world)
             for verb in self.all_verbs()
         ]
@@ -293,17 +291,6 @@ def run(query: SavedQuery, world: World) -> Answer[Any]:
 
 def _union(sequences: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(value for sequence in sequences for value in sequence))
-
-
-def _is_builtin(world: World, item: AccessItem | Grant) -> bool:
-    """Whether nothing but what every cluster has gives this: shipped bindings, and membership of system:masters."""
-    if item.subject == MASTERS_GROUP:
-        return True
-    return all(_is_shipped(world, proof) for proof in item.because)
-
-
-def _is_shipped(world: World, proof: Evidence) -> bool:
-    return proof.binding is None or world.provenance.is_builtin(proof.binding)
 
 
 def _place(item: AccessItem) -> tuple[Any, ...]:

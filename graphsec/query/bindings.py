@@ -10,6 +10,7 @@ from graphsec.model.rbac import Binding
 from graphsec.model.ref import Ref, Source, ref_order
 from graphsec.query._answer import Answer, lower_name, subject_text
 from graphsec.query._needs import require
+from graphsec.query._words import flag
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -75,9 +76,8 @@ class Bindings:
         return ("BINDING", "ROLE", "SUBJECTS", "AT")
 
     def command(self) -> str:
-        subject = f" --subject {self.subject}" if self.subject else ""
-        role = f" --role {self.role}" if self.role else ""
-        return f"bindings{subject}{role}{f' -n {self.namespace}' if self.namespace else ''}"
+        subject = str(self.subject) if self.subject else ""
+        return f"bindings{flag('--subject', subject)}{flag('--role', self.role)}{flag('-n', self.namespace)}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"subject": str(self.subject or ""), "role": self.role, "namespace": self.namespace}

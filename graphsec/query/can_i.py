@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,20 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from graphsec.compile import CLUSTER, World
-from graphsec.errors import UsageError
 from graphsec.model.coverage import State
-from graphsec.model.rbac import MASTERS, Request, subject_ref
+from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence, rule_text
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, unmet_condition
-from graphsec.query._words import request_words
+from graphsec.query._words import flag, target_words, verb_words
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
 _SHIPPED_ROLES = ("cluster-admin", "admin", "edit", "view")
+
+
+COLUMNS = ("ANSWER", "REASON")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,42 +105,25 @@ class CanI:
 
     ask: ClassVar[str] = "can-i"
     verbs: tuple[str, ...]
+    target: Target
     user: str
     groups: tuple[str, ...] | None = None
-    resource: str = ""
-    group: str = ""
-    subresource: str = ""
-    name: str = ""
-    namespace: str = ""
-    url: str = ""
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return ("ANSWER", "REASON")
+        return COLUMNS
 
     def command(self) -> str:
-        words = request_words(self.resource, self.group, self.subresource, self.name, self.url)
-        scope = f" -n {self.namespace}" if self.namespace else ""
-        groups = "".join(f" --as-group {shlex.quote(group)}" for group in self.groups or ())
-        return f"can-i {shlex.quote(','.join(self.verbs))} {words}{scope} --as {shlex.quote(self.user)}{groups}"
+        groups = "".join(flag("--as-group", group) for group in self.groups or ())
+        words = f"{verb_words(self.verbs)} {target_words(self.target)}{flag('-n', self.target.namespace)}"
+        return f"can-i {words}{flag('--as', self.user)}{groups}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "verbs": list(self.verbs),
             "user": self.user,
             "groups": list(self.groups) if self.groups is not None else None,
-            **{key: getattr(self, key) for key in ("group", "resource", "subresource", "name", "namespace", "url")},
+            **msgspec.structs.asdict(self.target),
         }
-
-    def request(self, verb: str) -> Request:
-        return Request(
-            verb=verb,
-            group=self.group,
-            resource=self.resource,
-            subresource=self.subresource,
-            name=self.name,
-            namespace=self.namespace,
-            url=self.url,
-        )
 
     def answer(self, world: World) -> Answer[Decision]:
         decision = self.decide(world)
@@ -153,16 +137,11 @@ class CanI:
         )
 
     def decide(self, world: World) -> Decision:
-        """The decision on the first verb that is allowed, else on the first.
-
-        Raises InputError without any RBAC object, UsageError without a verb or with both a resource and a URL.
-        """
-        if not self.verbs or not all(self.verbs) or bool(self.resource) is bool(self.url):
-            raise UsageError("can-i takes a verb and either a resource or a URL")
+        """The decision on the first verb that is allowed, else on the first. Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
         groups = world.groups_of(self.user) if self.groups is None else self.groups
         decide = partial(Decision, complete=complete, warnings=warnings, subject=subject_ref(self.user))
-        requests = [self.request(verb) for verb in self.verbs]
+        requests = [self.target.request(verb) for verb in self.verbs]
         if MASTERS in groups:
             masters = partial(decide, verdict="allow", reason="member of system:masters", because=(MASTERS_EVIDENCE,))
             return masters(request=requests[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,7 +12,7 @@ from graphsec.model.rbac import Request
 from graphsec.model.ref import Ref, ref_order
 from graphsec.query._answer import Answer, lower_name, subject_text
 from graphsec.query._needs import require
-from graphsec.query._words import request_words
+from graphsec.query._words import flag, resource_words
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -29,8 +30,9 @@ class Column:
     verbs: tuple[str, ...] = VERBS
 
     def title(self) -> str:
-        resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
-        return f"{resource}.{self.group}" if self.group else resource
+        """As the head of the column and the command line spell it: `pods/exec`, `deployments.apps/scale`."""
+        resource = resource_words(self.resource, self.group)
+        return f"{resource}/{self.subresource}" if self.subresource else resource
 
 
 #: What a reviewer looks at first.
@@ -109,9 +111,8 @@ class Matrix:
         return ("SUBJECTS", "SCOPE", *(column.title().upper() for column in self.resources))
 
     def command(self) -> str:
-        scope = f" -n {self.namespace}" if self.namespace else " -A"
-        words = " ".join(request_words(column.title()) for column in self.resources)
-        return f"matrix {words}{scope}"
+        words = " ".join(shlex.quote(column.title()) for column in self.resources)
+        return f"matrix {words}{flag('-n', self.namespace) or ' -A'}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"resources": [column.title() for column in self.resources], "namespace": self.namespace}

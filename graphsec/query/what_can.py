@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class WhatCan:
         return (*base, "BINDING AT", "RULE AT") if wide else base
 
     def command(self) -> str:
-        return f"what-can {self.subject}"
+        return f"what-can {shlex.quote(str(self.subject))}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"subject": str(self.subject)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import msgspec
 
 from graphsec.compile import CLUSTER, Access, World
-from graphsec.errors import UsageError
-from graphsec.model.rbac import Request, subject_ref
+from graphsec.model.rbac import Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Deferred, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, MASTERS_GROUP, draw_grant, evidence
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, needs_create, scope_unknown, unmet_condition
-from graphsec.query._words import request_words
+from graphsec.query._words import flag, target_words, verb_words
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
+
+
+COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VIA")
+WIDE_COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VERBS", "NAMES", "VIA", "BINDING AT", "RULE AT")
 
 
 class AccessItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -98,53 +100,37 @@ class AccessItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhoCan:
-    """Who may do any of ``verbs``. Words are literal; ``namespace`` "" asks at cluster scope.
+    """Who may do any of ``verbs`` on ``target``.
 
     ``any_namespace`` also counts RoleBindings in every namespace (R-33), ``any_name`` holders limited to names (R-06).
     """
 
     ask: ClassVar[str] = "who-can"
     verbs: tuple[str, ...]
-    resource: str = ""
-    group: str = ""
-    subresource: str = ""
-    name: str = ""
-    namespace: str = ""
-    url: str = ""
+    target: Target
     any_namespace: bool = False
     any_name: bool = False
     #: Name the members of groups that a membership file lists.
     as_people: bool = False
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
-        base = ("SUBJECT", "KIND", "SCOPE")
-        return (*base, "VERBS", "NAMES", "VIA", "BINDING AT", "RULE AT") if wide else (*base, "VIA")
-
-    def target(self) -> str:
-        return request_words(self.resource, self.group, self.subresource, self.name, self.url)
+        return WIDE_COLUMNS if wide else COLUMNS
 
     def command(self) -> str:
-        scope = f" -n {self.namespace}" if self.namespace else " -A" if self.any_namespace else " --scope cluster"
+        scope = flag("-n", self.target.namespace) or (" -A" if self.any_namespace else " --scope cluster")
         people = " --as-people" if self.as_people else ""
-        return f"who-can {shlex.quote(','.join(self.verbs))} {self.target()}{'' if self.url else scope}{people}"
+        return f"who-can {verb_words(self.verbs)} {target_words(self.target)}{'' if self.target.url else scope}{people}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "verbs": list(self.verbs),
-            "group": self.group,
-            "resource": self.resource,
-            "subresource": self.subresource,
-            "name": self.name,
-            "namespace": self.namespace,
-            "url": self.url,
+            **msgspec.structs.asdict(self.target),
             "anyNamespace": self.any_namespace,
             "anyName": self.any_name,
         }
 
     def answer(self, world: World) -> Answer[AccessItem]:
-        """Raises InputError without any RBAC object, UsageError without a verb or with both a resource and a URL."""
-        if not self.verbs or bool(self.resource) is bool(self.url):
-            raise UsageError("who-can takes verbs and either a resource or a URL")
+        """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
         rows = _Rows(world, self)
         items: Sequence[AccessItem] = Deferred(len(rows), rows.items)
@@ -161,33 +147,18 @@ class WhoCan:
         )
 
     def _notes(self, world: World) -> list[str]:
-        asked = (
-            f"in namespace {self.namespace}"
-            if self.namespace
-            else "in any namespace or cluster-wide"
-            if self.any_namespace
-            else "at cluster scope"
-        )
-        notes = [] if self.url else [f"asked {asked}"]
-        request = self.request(self.verbs[0])
-        if scope_unknown(world, request):
-            notes.append(
-                f"`{request.resource}` is not in the discovery table: its scope is unknown, both are evaluated"
-            )
-        if any(needs_create(world, self.request(verb)) for verb in self.verbs) and not world.minor_stated:
+        target = self.target
+        notes = [] if target.url else [f"asked {self._scope()}"]
+        if scope_unknown(world, target.request("")):
+            notes.append(f"`{target.resource}` is not in the discovery table: its scope is unknown, both are evaluated")
+        if any(needs_create(world, target.request(verb)) for verb in self.verbs) and not world.minor_stated:
             notes.append(f"Kubernetes 1.{world.minor} is assumed (--k8s-version)")
         return notes
 
-    def request(self, verb: str) -> Request:
-        return Request(
-            verb=verb,
-            group=self.group,
-            resource=self.resource,
-            subresource=self.subresource,
-            name=self.name,
-            namespace=self.namespace,
-            url=self.url,
-        )
+    def _scope(self) -> str:
+        if self.target.namespace:
+            return f"in namespace {self.target.namespace}"
+        return "in any namespace or cluster-wide" if self.any_namespace else "at cluster scope"
 
 
 #: Verbs held for all names and for some, as bits in the question's order, and the rules behind them by verb bit.
@@ -199,7 +170,6 @@ _Grants = dict[int, list[tuple[int, int]]]
 class _Request(NamedTuple):
     """A question without its namespace: what reviewers ask of many namespaces in turn."""
 
-    verbs: tuple[str, ...]
     requests: tuple[Request, ...]
     any_name: bool
 
@@ -245,15 +215,16 @@ class _Rows:
         self.world = world
         self.question = question
         self.access: Access = world.access
-        requests = tuple(msgspec.structs.replace(question.request(verb), namespace="") for verb in question.verbs)
-        asked = _Request(question.verbs, requests, question.any_name)
+        everywhere = msgspec.structs.replace(question.target, namespace="")
+        asked = _Request(tuple(everywhere.request(verb) for verb in question.verbs), question.any_name)
         holding = world.access.once(asked, lambda: _Holding(world.access, asked))
         self._held = holding.contents
         self._any_limited = holding.any_limited
+        self._target = target_words(question.target)
         self._masters = world.access.id_of(MASTERS_GROUP)
         self._found: dict[str, _Grants] = {}
-        if not question.url:
-            namespace = None if question.any_namespace else question.namespace
+        if not question.target.url:
+            namespace = None if question.any_namespace else question.target.namespace
             self._found = holding.grants(world.access, world.access.bindings_in(namespace))
         self._found[CLUSTER] = holding.at_cluster
         self._count = self._count_rows()
@@ -306,7 +277,7 @@ class _Rows:
             verbs=self.question.verbs,
             names=(),
             because=tuple(masters),
-            target=self.question.target(),
+            target=self._target,
         )
         return (first, *items)
 
@@ -320,7 +291,7 @@ class _Rows:
             verbs=self._verbs(bits),
             names=tuple(sorted(names)),
             because=proofs,
-            target=self.question.target(),
+            target=self._target,
             inert=self._inert_because(scope, bits, limited),
             unmet=self._unmet(ref, scope, bits),
             members=self.world.memberships.members.get(ref.name, ()) if ref.kind == "Group" else (),
@@ -335,7 +306,7 @@ class _Rows:
         found: dict[tuple[int, int], None] = {}
         for binding, content in grants:
             for bit, rule in self._held[content][2]:
-                named = bool(access.rules[rule].names) and not self.question.url
+                named = bool(access.rules[rule].names) and not self.question.target.url
                 if bit & bits and limited in (None, named):
                     found[binding, rule] = None
         return tuple([self._proof(binding, rule) for binding, rule in found])
@@ -357,12 +328,12 @@ class _Rows:
     def _inert_verb(self, verb: str, scope: str, limited: bool) -> str:
         if verb == "deletecollection" and limited:
             return "deletecollection never has a name (S-33)"
-        return inert_because(self.world, self.question.request(verb), scope)
+        return inert_because(self.world, self.question.target.request(verb), scope)
 
     def _unmet(self, subject: Ref, scope: str, bits: int) -> str:
-        if self._verbs(bits) != ("get",) or not needs_create(self.world, self.question.request("get")):
+        if self._verbs(bits) != ("get",) or not needs_create(self.world, self.question.target.request("get")):
             return ""
-        placed = msgspec.structs.replace(self.question.request("get"), namespace=scope)
+        placed = msgspec.structs.replace(self.question.target.request("get"), namespace=scope)
         return unmet_condition(self.world, self.world.principals_of(subject), placed)
 
 
