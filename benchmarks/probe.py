@@ -123,6 +123,23 @@ def _who_can(file: File) -> Calls:
     )
 
 
+def _who_can_new(file: File) -> Calls:
+    """The same with a verb and a resource that nobody has asked about yet, and every row of the answer read."""
+    import graphsec as gs
+
+    world = gs.load(str(file.path))
+    check(world, file.shape)
+    verbs = ("get", "list", "create", "update", "delete")
+    resources = ("pods", "configmaps", "services", "serviceaccounts", "events", "endpoints", "secrets", "nodes")
+    return iter([partial(_read_all, world, verb, resource) for verb in verbs for resource in resources])
+
+
+def _read_all(world: gs.World, verb: str, resource: str) -> int:
+    import graphsec as gs
+
+    return sum(len(item.because) for item in gs.who_can(world, verb, resource))
+
+
 PROBES: dict[str, Callable[[File], Calls]] = {
     "decode": _decode,
     "CSafeLoader": _csafeloader,
@@ -130,6 +147,7 @@ PROBES: dict[str, Callable[[File], Calls]] = {
     "load": _load,
     "compile": _compile,
     "who-can": _who_can,
+    "who-can, new": _who_can_new,
 }
 
 

@@ -60,6 +60,7 @@ def _rows(*, quick: bool) -> Iterator[Row]:
         yield Row(title=f"load YAML / {loader}", measured=_load(text), yardstick=Quantity(loader, text), goal=goal)
     yield Row(title="compile, 50,000 bindings", measured=Quantity("compile", File("large")), goal=0.3)
     yield Row(title="who-can, warm, 50,000 bindings", measured=Quantity("who-can", File("large")), goal=0.0005)
+    yield Row(title="who-can, new request, all rows read", measured=Quantity("who-can, new", File("large")))
     for size in sizes[1:]:
         memory, input_size = (Quantity("load", File(size), field) for field in ("memory", "size"))
         yield Row(title=f"peak memory / input, {size}", measured=memory, yardstick=input_size, goal=1)

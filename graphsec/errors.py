@@ -27,9 +27,3 @@ class InputError(GraphsecError):
     """No input usable for this question, or incomplete input under ``strict`` (exit 3)."""
 
     exit_code = 3
-
-
-class LimitError(GraphsecError):
-    """A resource limit stopped the work; the message names limit and flag (exit 4)."""
-
-    exit_code = 4

@@ -14,7 +14,7 @@ from graphsec.cli import _session as session
 from graphsec.cli._options import Common, with_common
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
-from graphsec.model.text import safe
+from graphsec.model.text import counted, safe
 from graphsec.query._catalogue import Catalogue
 from graphsec.query._saved import SavedQuery, builtin_directory, lint, load_queries, run, test
 
@@ -112,7 +112,7 @@ def check_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
     failures = [(query, failure) for query in _chosen(own, ids) for failure in test(query, _base(query, own))]
     for query, failure in failures:
         print(safe(f"{query.id}: {failure}"))
-    print(f"{len(failures)} failures")
+    print(counted(len(failures), "failure"))
     return int(bool(failures))
 
 

@@ -17,7 +17,7 @@ from graphsec.compile import World
 from graphsec.errors import InputError, UsageError
 from graphsec.model.coverage import RBAC_KINDS, State
 from graphsec.model.diagnostic import CODES, Diagnostic, Severity
-from graphsec.model.text import safe
+from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._grants import is_builtin
 from graphsec.query._needs import COLLECT
@@ -211,7 +211,7 @@ def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, op
 def _aftermath(answer: Answer[Any], common: Common, options: Options, summary: Sequence[str]) -> None:
     hidden = len(answer) - options.limit if options.limit and common.output in ("table", "wide") else 0
     if hidden > 0:
-        say(f"{hidden:,} more rows (--limit 0)", common)
+        say(f"{counted(hidden, 'more row')} (--limit 0)", common)
     for line in (*summary, *answer.notes):
         say(line, common)
     for warning in answer.warnings:
@@ -244,4 +244,7 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], common: Common) -> None
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
     if errors or warnings:
-        say(f"Diagnostics: {errors} errors, {warnings} warnings (graphsec inspect --diagnostics)", common)
+        say(
+            f"Diagnostics: {counted(errors, 'error')}, {counted(warnings, 'warning')} (graphsec inspect --diagnostics)",
+            common,
+        )

@@ -14,7 +14,7 @@ from graphsec.compile import World
 from graphsec.errors import UsageError
 from graphsec.model.diagnostic import CODES
 from graphsec.model.rbac import username
-from graphsec.model.text import safe
+from graphsec.model.text import counted, safe
 from graphsec.query._subjects import known_or_suggest, parse_subject
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
@@ -83,7 +83,7 @@ def who_can(
 def _subjects_line(answer: Any, left_out: int) -> str:
     subjects = len({item.subject for item in answer})
     hidden = f" ({left_out} built-in left out, system:masters among them: --include-builtin)" if left_out else ""
-    return f"{subjects:,} subject{'' if subjects == 1 else 's'}{hidden}"
+    return f"{counted(subjects, 'subject')}{hidden}"
 
 
 @app.command("can-i")
@@ -168,7 +168,7 @@ def _list_grants(world: World, subject: str, common: Common) -> int:
     if unknown:
         session.warn(unknown, common)
     answer = WhatCan(subject=principal).answer(world)
-    return session.deliver(answer, common, [f"{len(answer):,} rules"])
+    return session.deliver(answer, common, [counted(len(answer), "rule")])
 
 
 @app.command("matrix")
@@ -183,8 +183,10 @@ def matrix(
     """Subjects by resources: which verbs each class of subjects holds."""
     world = session.open_world(common)
     columns = tuple(_column(parse_target(word, world)) for word in types) or SENSITIVE
-    answer, left_out = Matrix(resources=columns, namespace=common.namespace).answer(world), 0
-    return session.deliver(answer, common, [f"{len(answer):,} classes of subjects"] if not left_out else [])
+    answer = Matrix(resources=columns, namespace=common.namespace).answer(world)
+    return session.deliver(
+        answer, common, [f"{counted(len(answer), 'row')}, each for all subjects with the same roles there"]
+    )
 
 
 def _column(asked: Asked) -> Column:
@@ -212,7 +214,7 @@ def bindings(
     world = session.open_world(common)
     principal = parse_subject(subject, world) if subject else None
     answer = Bindings(subject=principal, role=role, namespace=common.namespace).answer(world)
-    return session.deliver(answer, common, [f"{len(answer):,} bindings"])
+    return session.deliver(answer, common, [counted(len(answer), "binding")])
 
 
 @app.command("inspect")
@@ -292,7 +294,7 @@ def doctor() -> int:
     from graphsec import __version__
 
     print(f"graphsec   {__version__}\npython     {platform.python_version()}")
-    for package in ("msgspec", "PyYAML", "numpy", "networkx", "typer", "graphviz"):
+    for package in ("msgspec", "PyYAML", "networkx", "typer", "graphviz"):
         print(f"{package:<10} {version(package)}")
     print(f"dot        {shutil.which('dot') or 'not found: pictures are written as DOT text'}")
     return 0

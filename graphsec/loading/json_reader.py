@@ -12,6 +12,8 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,11 +29,27 @@ _OFFSET = re.compile(r"\(byte (\d+)\)")
 _NOT_SPACE = re.compile(rb"[^ \t\r\n]")
 #: Where the next element of an array begins, searched from the end of the one before.
 _ELEMENT = re.compile(rb"[^ \t\r\n,]")
-_LOG_END = re.compile(rb"^==== END [^\n]*====[ \t\r]*$", re.MULTILINE)
-#: Where the next object of a list may begin after garbage that no indentation explains.
-_NEXT_OBJECT = re.compile(rb'\{\s*"(?:apiVersion|kind|metadata)"\s*:')
+_LOG_START = re.compile(rb"==== START (logs for container [^\n]*?)[ \t\r]*(?:\n|\Z)")
+_LOG_END = re.compile(rb"^==== END (logs for container [^\n]*?)[ \t\r]*$", re.MULTILINE)
+#: Where the next object of a list may begin after garbage that no indentation explains: no value of a key, and not the
+#: first of a nested list.
+_NEXT_OBJECT = re.compile(rb'(?<![\[:])(?<![\[:] )\{\s*"(?P<key>apiVersion|kind|metadata)"\s*:')
+_FIRST_OBJECT = re.compile(rb'\{\s*"(?P<key>apiVersion|kind|metadata)"\s*:')
+#: What shows that an item was closed too early: more of its fields, or one more brace.
+_MORE_OF_ITEM = re.compile(rb'\s*,?\s*(?:"[^"\\\n]*+"\s*:|\})')
+_CONTROLS = {bytes((code,)) for code in range(0x20)} - {b"\t", b"\n", b"\r"}
+_ITEMS_KEY = b'"items"'
+#: The kind of what was lost; most objects name it before anything that is nested.
+_KIND = re.compile(rb'"kind"\s*:\s*"(\w+)"')
+_ENOUGH = 1 << 12
+#: So many items may be broken before the rest of a list is given up; ten whole ones make up for one.
+_MOST_BROKEN = 1000
+#: An object with more keys than this before its `items` is no list.
+_MOST_KEYS = 10_000
+#: How often over the bytes of an input, and beyond that how many bytes, may be looked at in search of whole objects.
+_SEARCHES, _SEARCHED_AT_LEAST = 16, 64 << 20
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 #: How much of a mapped file may stay resident behind the cursor.
 _RELEASE = 8 << 20
 #: Bytes of list items decoded in one call: fits the cache, and is small beside any memory that matters.
@@ -43,6 +61,12 @@ _PATIENCE = 3
 #: Between two items of a list without line breaks.
 _COMPACT_CUTS = (b'},{"apiVersion":', b'}, {"apiVersion":', b'},{"kind":', b'},{"metadata":', b'}, {"metadata":')
 
+
+class _ListMetadata(msgspec.Struct):
+    more: str | None = msgspec.field(name="continue", default=None)
+
+
+_list_metadata = msgspec.json.Decoder(_ListMetadata)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -68,6 +92,8 @@ class _Cursor:
         self._line = 1
         self._counted = 0
         self._released = 0
+        self._log_ends: dict[bytes, int] | None = None
+        self._searched = 0
 
     def close(self) -> None:
         self.view.release()
@@ -84,6 +110,27 @@ class _Cursor:
             self._line += bytes(self.view[self._counted : at]).count(b"\n")
             self._counted = at
         return self._line
+
+    def may_search(self) -> bool:
+        """Whether there is effort left for finding whole objects behind garbage: nested garbage would cost squares."""
+        return self._searched < _SEARCHES * self.size + _SEARCHED_AT_LEAST
+
+    def searched(self, start: int, end: int) -> None:
+        self._searched += end - start
+
+    def string(self, start: int, end: int) -> str:
+        """The JSON string that begins at ``start``. Raises _Malformed where it is not UTF-8."""
+        try:
+            return _text.decode(bytes(self.view[start:end]).strip())
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise _Malformed("a string that is not UTF-8", start, truncated=False) from None
+
+    def log_end(self, container: bytes) -> int:
+        """The offset behind the log of a container, -1 without. Its last END line counts: a log may hold a forged one
+        with objects behind it."""
+        if self._log_ends is None:
+            self._log_ends = {match[1]: match.end() for match in _LOG_END.finditer(self.buffer)}
+        return self._log_ends.get(container, -1)
 
     def value_end(self, start: int) -> int:
         """The offset of what follows the value that begins at ``start``. Raises _Malformed."""
@@ -129,7 +176,7 @@ def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None =
     try:
         while first := cursor.peek():
             if first == b"=":
-                _skip_log(cursor)
+                yield from _skip_log(cursor)
             elif first == b"{":
                 yield from _document(cursor, limits, decode)
             else:
@@ -138,10 +185,13 @@ def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None =
         cursor.close()
 
 
-def _skip_log(cursor: _Cursor) -> None:
-    """Past `==== START logs ...` to the end of its `==== END ...` line; container logs are not input."""
-    end = _LOG_END.search(cursor.buffer, cursor.pos)
-    cursor.pos = end.end() if end else cursor.size
+def _skip_log(cursor: _Cursor) -> Iterator[Event]:
+    """Past a container's log, which is not input: from `==== START logs ...` to the `==== END ...` of the same container."""
+    opened = _LOG_START.match(cursor.buffer, cursor.pos)
+    end = cursor.log_end(opened[1]) if opened else cursor.buffer.find(b"\n", cursor.pos)
+    if opened and end < cursor.pos:
+        yield Problem("GS-IN-040", "the input ends inside a container log", cursor.line(cursor.pos))
+    cursor.pos = cursor.size if end < cursor.pos else end
 
 
 def _stray(cursor: _Cursor) -> Iterator[Event]:
@@ -161,34 +211,74 @@ def _next_line_starting(cursor: _Cursor, text: bytes, after: int) -> int:
     return cursor.size if found < 0 else found + 1
 
 
+@dataclass(slots=True)
+class _List:
+    """What is known of a list besides its items; ``found`` once it has shown that it is one."""
+
+    found: bool = False
+    kind: str = ""
+    api_version: str = ""
+    paged: bool = False
+
+
 def _document(cursor: _Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
     """One top-level object: a list gives its items and an envelope, anything else one item."""
     start = cursor.pos
     line = cursor.line(start)
-    fields = {"kind": "", "apiVersion": ""}
-    listed = False
+    known = _List()
     try:
-        for key in _keys(cursor):
-            if key == "items" and cursor.peek() == b"[" and _may_be_list(fields["kind"]):
-                listed = True
-                yield from _items(cursor, limits, fields["kind"], decode)
-                continue
-            if key == "items" and cursor.buffer[cursor.pos : cursor.pos + 4] == b"null":
-                listed = True
-            value_start = cursor.pos
-            cursor.pos = cursor.value_end(value_start)
-            if key in fields and cursor.buffer[value_start : value_start + 1] == b'"':
-                fields[key] = _text.decode(bytes(cursor.view[value_start : cursor.pos]).strip())
+        end = _plain_end(cursor)
+        if end is None:
+            yield from _fields(cursor, limits, decode, known)
     except _Malformed as error:
-        yield _problem(cursor, error)
+        yield _problem(cursor, error, lost=start)
         cursor.pos = cursor.size if error.truncated else _next_line_starting(cursor, b"{", error.offset)
-        if not listed:
+        if not known.found:
             return
-    if listed:
-        yield Envelope(fields["kind"], fields["apiVersion"], line)
+    if known.found and _may_be_list(known.kind):
+        yield Envelope(known.kind, known.api_version, line, known.paged)
         return
-    end, cursor.pos = cursor.pos, start
+    end, cursor.pos = end or cursor.pos, start
     yield _item(cursor, end, line, limits, listed=False)
+
+
+def _plain_end(cursor: _Cursor) -> int | None:
+    """The end of the object at the cursor if it is surely no list, else None. Raises _Malformed where it has no end."""
+    start = cursor.pos
+    if cursor.buffer.find(_ITEMS_KEY, start, start + _ENOUGH) >= 0:
+        return None
+    end = cursor.value_end(start)
+    return end if cursor.buffer.find(_ITEMS_KEY, start, end) < 0 else None
+
+
+def _fields(cursor: _Cursor, limits: Limits, decode: DecodeBatch, known: _List) -> Iterator[Event]:
+    """Walks through the object at the cursor: the items go out, and what tells what they are goes into ``known``."""
+    start = cursor.pos
+    for number, key in enumerate(_keys(cursor)):
+        value = cursor.pos
+        first = cursor.peek()
+        if key == "items" and first in (b"[", b"n") and _may_be_list(known.kind):
+            if known.found:
+                yield Problem("GS-IN-021", "key `items` stands twice in one list: both were read", cursor.line(value))
+            known.found = True
+            if first == b"[":
+                yield from _items(cursor, limits, known.kind, decode)
+                continue
+        if number > _MOST_KEYS and not known.found:
+            cursor.pos = cursor.value_end(start)
+            return
+        cursor.pos = cursor.value_end(value)
+        _note(cursor, key, first, value, known)
+
+
+def _note(cursor: _Cursor, key: str, first: bytes, value: int, known: _List) -> None:
+    if key == "kind" and first == b'"':
+        known.kind = cursor.string(value, cursor.pos)
+    elif key == "apiVersion" and first == b'"':
+        known.api_version = cursor.string(value, cursor.pos)
+    elif key == "metadata" and cursor.pos - value < _ENOUGH:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            known.paged = bool(_list_metadata.decode(bytes(cursor.view[value : cursor.pos])).more)
 
 
 def _may_be_list(kind: str) -> bool:
@@ -206,7 +296,7 @@ def _keys(cursor: _Cursor) -> Iterator[str]:
             raise _syntax(cursor, "object keys must be strings")
         start = cursor.pos
         cursor.pos = cursor.value_end(start)
-        key = _text.decode(bytes(cursor.view[start : cursor.pos]).strip())
+        key = cursor.string(start, cursor.pos)
         if cursor.peek() != b":":
             raise _syntax(cursor, "expected ':'")
         cursor.pos += 1
@@ -224,21 +314,39 @@ def _items(cursor: _Cursor, limits: Limits, list_kind: str, decode: DecodeBatch)
     """The items of the array at the cursor; after garbage it goes on with the next object of the list."""
     cursor.pos += 1
     indent = _indent(cursor)
+    opening = _opening(cursor)
     failures = 0 if limits.object_bytes >= _WINDOW else _PATIENCE
+    broken, separated = 0.0, True
     while (char := cursor.peek()) != b"]":
         if not char:
             raise _syntax(cursor, "")
         if char == b",":
+            separated = True
             cursor.pos += 1
             continue
+        if broken > _MOST_BROKEN:
+            raise _Malformed("too many broken items, the rest of the list is not read", cursor.pos, truncated=False)
+        if not separated and char == b"{":
+            yield Problem("GS-IN-001", "a comma is missing between two items of the list", cursor.line(cursor.pos))
+        separated = False
         if failures < _PATIENCE and char == b"{":
             cut = _cut(cursor, indent, limits, decode)
             failures = 0 if cut else failures + 1
             if cut:
                 yield from _cut_events(cursor, *cut, indent, list_kind)
                 continue
-        yield from _next_item(cursor, char, indent, limits, list_kind)
+        event = _next_item(cursor, char, indent, opening, limits, list_kind)
+        whole = isinstance(event, Item)
+        broken = max(broken - 0.1, 0) if whole else broken + 1
+        separated = not whole
+        yield event
     cursor.pos += 1
+
+
+def _opening(cursor: _Cursor) -> bytes:
+    """The first key of the first item. One encoder wrote the list, so the others begin with it too."""
+    first = _FIRST_OBJECT.match(cursor.buffer, cursor.pos)
+    return first["key"] if first else b"apiVersion"
 
 
 def _cut(
@@ -322,24 +430,31 @@ def _rows_by_length(text: bytes) -> list[int]:
     return rows
 
 
-def _next_item(cursor: _Cursor, char: bytes, indent: bytes, limits: Limits, list_kind: str) -> Iterator[Event]:
-    """The one value at the cursor. Raises _Malformed where the input ends in it and nothing follows."""
+def _next_item(
+    cursor: _Cursor, char: bytes, indent: bytes, opening: bytes, limits: Limits, list_kind: str
+) -> Item | Problem:
+    """The one value at the cursor. Raises _Malformed where it is broken and nothing follows."""
     start = cursor.pos
     try:
-        end = cursor.value_end(start)
+        end = _item_end(cursor, char)
     except _Malformed as error:
-        if error.truncated and not _resume(cursor, start + 1, indent):
-            raise
-        yield _problem(cursor, error, start)
-        if not _resume(cursor, start + 1 if error.truncated else max(error.offset, start + 1), indent):
-            raise _Malformed("Input data was truncated", cursor.size, truncated=True) from None
-        return
+        cursor.searched(start, min(error.offset, cursor.size))
+        problem = _problem(cursor, error, at=start, lost=start, goes_on=True)
+        if _resume(cursor, start + 1, indent, opening):
+            return problem
+        raise
     line = cursor.line(start)
     if char == b"{":
-        yield _item(cursor, end, line, limits, listed=True, list_kind=list_kind)
-    else:
-        cursor.pos = end
-        yield Problem("GS-IN-020", "an item of the list is no object", line)
+        return _item(cursor, end, line, limits, listed=True, list_kind=list_kind)
+    cursor.pos = end
+    return Problem("GS-IN-020", "an item of the list is no object", line)
+
+
+def _item_end(cursor: _Cursor, char: bytes) -> int:
+    end = cursor.value_end(cursor.pos)
+    if char == b"{" and _MORE_OF_ITEM.match(cursor.buffer, end):
+        raise _Malformed("an item of the list is closed before its end", end, truncated=False)
+    return end
 
 
 def _indent(cursor: _Cursor) -> bytes:
@@ -350,41 +465,61 @@ def _indent(cursor: _Cursor) -> bytes:
     return gap[gap.rfind(b"\n") :] if b"\n" in gap else b""
 
 
-def _resume(cursor: _Cursor, after: int, indent: bytes) -> bool:
+def _resume(cursor: _Cursor, after: int, indent: bytes, opening: bytes) -> bool:
     """Move to the next object of the list behind garbage; False if there is none."""
+    if not cursor.may_search():
+        return False
     if indent:
         found = cursor.buffer.find(indent + b"{", after)
         position = found + len(indent) if found >= 0 else -1
     else:
-        position = _next_whole_object(cursor, after)
+        position = _next_whole_object(cursor, after, opening)
     if position < 0:
         return False
     cursor.pos = position
     return True
 
 
-def _next_whole_object(cursor: _Cursor, after: int) -> int:
+def _next_whole_object(cursor: _Cursor, after: int, opening: bytes) -> int:
+    needed = {"metadata"} if opening == b"metadata" else {"kind", "metadata"}
     for candidate in _NEXT_OBJECT.finditer(cursor.buffer, after):
-        try:
-            end = cursor.value_end(candidate.start())
-            head = msgspec.json.decode(cursor.view[candidate.start() : end], type=dict[str, msgspec.Raw])
-        except (_Malformed, msgspec.MsgspecError, UnicodeDecodeError):
-            continue
-        if "kind" in head and "metadata" in head:
+        if not cursor.may_search():
+            break
+        if candidate["key"] == opening and needed <= _keys_of(cursor, candidate.start()):
             return candidate.start()
     return -1
 
 
+def _keys_of(cursor: _Cursor, start: int) -> set[str]:
+    """The keys of the object at ``start``, none where it is malformed."""
+    end = start
+    try:
+        end = cursor.value_end(start)
+        return set(msgspec.json.decode(cursor.view[start:end], type=dict[str, msgspec.Raw]))
+    except _Malformed as error:
+        end = min(error.offset, cursor.size)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    finally:
+        cursor.searched(start, end)
+    return set()
+
+
 def _item(cursor: _Cursor, end: int, line: int, limits: Limits, *, listed: bool, list_kind: str = "") -> Item | Problem:
-    size = end - cursor.pos
-    body = cursor.take(end)
+    start, size = cursor.pos, end - cursor.pos
     if size > limits.object_bytes:
-        return Problem(
-            "GS-LIM-003", f"object of {size:,} bytes, more than --max-object-bytes {limits.object_bytes:,}", line
-        )
+        cursor.skip(end)
+        message = f"object of {size:,} bytes, more than --max-object-bytes {limits.object_bytes:,}"
+        return Problem("GS-LIM-003", message, line, _lost_kind(cursor, start))
+    body = cursor.take(end)
     if deeper_than(body, limits.depth):
-        return Problem("GS-LIM-001", f"nested deeper than --max-depth {limits.depth}", line)
+        return Problem("GS-LIM-001", f"nested deeper than --max-depth {limits.depth}", line, _lost_kind(cursor, start))
     return Item(body, line, listed=listed, list_kind=list_kind)
+
+
+def _lost_kind(cursor: _Cursor, start: int) -> str:
+    found = _KIND.search(cursor.buffer, start, start + _ENOUGH)
+    return found[1].decode() if found else ""
 
 
 def deeper_than(body: bytes, limit: int) -> bool:
@@ -407,10 +542,20 @@ def _outlasts(brackets: bytes, passes: int) -> bool:
     return bool(brackets)
 
 
-def _problem(cursor: _Cursor, error: _Malformed, start: int | None = None) -> Problem:
-    line = cursor.line(min(error.offset, cursor.size) if start is None else start)
+def _problem(
+    cursor: _Cursor, error: _Malformed, *, at: int | None = None, lost: int | None = None, goes_on: bool = False
+) -> Problem:
+    """What to tell of a malformed value, at offset ``at`` or where it fails; what was lost begins at ``lost``."""
+    offset = min(error.offset, cursor.size)
+    line = cursor.line(offset if at is None else at)
+    kind = "" if lost is None else _lost_kind(cursor, lost)
     if error.deep:
-        return Problem("GS-LIM-001", "nested deeper than --max-depth", line)
+        return Problem("GS-LIM-001", "nested deeper than --max-depth", line, kind)
     if error.truncated:
-        return Problem("GS-IN-040", "the JSON ends before its end; what came before was kept", line)
-    return Problem("GS-IN-001", _OFFSET.sub("", error.message).strip(), line)
+        message = (
+            "an item of the list has no end" if goes_on else "the JSON ends before its end; what came before was kept"
+        )
+        return Problem("GS-IN-001" if goes_on else "GS-IN-040", message, line, kind)
+    if cursor.buffer[offset : offset + 1] in _CONTROLS:
+        return Problem("GS-IN-031", f"character U+{cursor.buffer[offset]:04X} is not allowed in JSON", line, kind)
+    return Problem("GS-IN-001", _OFFSET.sub("", error.message).strip(), line, kind)
