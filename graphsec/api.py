@@ -53,14 +53,15 @@ def load(
     minor = minor_of(k8s_version) if k8s_version else None
     options = LoadOptions(namespace=namespace, limits=limits or Limits(), exclude=tuple(exclude))
     cluster = load_cluster([_given(item) for item in inputs], options)
-    if strict:
-        _refuse_marked(cluster.diagnostics)
     if with_defaults:
         cluster = _add_defaults(cluster, minor)
     people = None
     if memberships is not None:
         people = load_memberships(memberships if isinstance(memberships, Mapping) else os.fspath(memberships))
-    return compile_world(cluster, memberships=people, minor=minor, cni=cni, baseline=all_default_objects)
+    world = compile_world(cluster, memberships=people, minor=minor, cni=cni, baseline=all_default_objects)
+    if strict:
+        _refuse_marked(world.diagnostics)
+    return world
 
 
 def _given(item: str | os.PathLike[str] | Mapping[str, Any]) -> Input:

@@ -473,7 +473,7 @@ def test_module_runs_as_program(world: Path) -> None:
     assert (run.returncode, run.stdout, run.stderr) == (
         0,
         b"yes\n",
-        b"Diagnostics: 0 errors, 1 warnings (graphsec inspect --diagnostics)\n",
+        b"Diagnostics: 0 errors, 1 warning (graphsec inspect --diagnostics)\n",
     )
 
 

@@ -14,9 +14,7 @@ from typing import Any, TypeVar
 
 from graphsec.collector import collector_paused
 from graphsec.compile.aggregation import Aggregation, aggregate, origin
-from graphsec.compile.validation import role_complaints, role_ref_complaints, subject_complaints
 from graphsec.model.cluster import Cluster
-from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.objects import Loaded, RoleRef, StoredRole, WireBinding, WireSubject
 from graphsec.model.rbac import (
     Binding,
@@ -44,21 +42,14 @@ T = TypeVar("T")
 class Access:
     """The compiled RBAC of a cluster. Immutable; ids are positions in ``subjects``, ``rules`` and ``bindings``."""
 
-    def __init__(
-        self,
-        roles: Mapping[Ref, Role],
-        bindings: Sequence[Binding],
-        subjects: Sequence[Ref],
-        subjects_of: Sequence[tuple[int, ...]],
-        referring: Iterable[tuple[Ref, bool, list[int]]],
-    ) -> None:
-        """``referring`` are bindings by (role, whether they are RoleBindings), each binding once."""
+    def __init__(self, roles: Mapping[Ref, Role], aggregation: Aggregation, reader: _BindingReader) -> None:
         self.roles = roles
-        self.bindings = bindings
+        self.aggregation = aggregation
+        self.bindings: Sequence[Binding] = reader.bindings
         #: Every principal that a binding names, in order of first mention.
-        self.subjects = subjects
+        self.subjects: Sequence[Ref] = reader.subjects
         #: Subject ids by binding.
-        self.subjects_of = subjects_of
+        self.subjects_of: Sequence[tuple[int, ...]] = reader.subjects_of
         self.rules: list[PolicyRule] = []
         self._rule_ids: dict[PolicyRule, int] = {}
         #: Content is the sequence of distinct rules of a role; roles that say the same share one.
@@ -67,7 +58,7 @@ class Access:
         #: content -> bindings, at cluster scope and over all namespaces.
         self._at_cluster: dict[int, list[int]] = defaultdict(list)
         self._namespaced: dict[int, list[int]] = defaultdict(list)
-        self._index_bindings(referring)
+        self._index_bindings(reader.referring())
         self._contents_with = self._invert_contents()
         self._postings: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         self._named_postings: dict[tuple[str, str, str], list[int]] = defaultdict(list)
@@ -79,22 +70,17 @@ class Access:
     # -- compile ------------------------------------------------------------------------------------------------
 
     def _index_bindings(self, referring: Iterable[tuple[Ref, bool, list[int]]]) -> None:
-        content_ids: dict[tuple[int, ...], int] = {}
-        for role, namespaced, bindings in referring:
-            content = self._content(role, content_ids)
-            if content is not None:
-                (self._namespaced if namespaced else self._at_cluster)[content] += bindings
-
-    def _content(self, ref: Ref, content_ids: dict[tuple[int, ...], int]) -> int | None:
-        role = self.roles.get(ref)
-        if role is None:
-            return None
-        rules = tuple(dict.fromkeys(self._rule_id(rule) for rule in role.rules))
-        content = content_ids.setdefault(rules, len(self._contents))
-        if content == len(self._contents):
-            self._contents.append(rules)
-        self._content_of[ref] = content
-        return content
+        contents: dict[tuple[PolicyRule, ...], int] = {}
+        for ref, namespaced, bindings in referring:
+            role = self.roles.get(ref)
+            if role is None:
+                continue
+            content = contents.get(role.rules)
+            if content is None:
+                content = contents[role.rules] = len(self._contents)
+                self._contents.append(tuple(dict.fromkeys(map(self._rule_id, role.rules))))
+            self._content_of[ref] = content
+            (self._namespaced if namespaced else self._at_cluster)[content] += bindings
 
     def _rule_id(self, rule: PolicyRule) -> int:
         found = self._rule_ids.setdefault(rule, len(self.rules))
@@ -234,21 +220,16 @@ class Access:
         return {ref: self._contents[content] for ref, content in self._content_of.items()}
 
 
-def grant_access(cluster: Cluster) -> tuple[Access, list[Diagnostic]]:
-    """Roles with effective rules, bindings with subjects as they match; and what is odd about them."""
+def grant_access(cluster: Cluster) -> Access:
+    """Roles with effective rules, bindings with subjects as they match."""
     cluster_roles = {loaded.ref.name: loaded for loaded in cluster.of("ClusterRole")}
     aggregation = aggregate({name: loaded.body for name, loaded in cluster_roles.items()})
-    roles = {loaded.ref: _role(loaded, cluster_roles, aggregation) for loaded in cluster.of("ClusterRole", "Role")}
     with collector_paused():
-        reader = _BindingReader(roles)
+        roles = {loaded.ref: _role(loaded, cluster_roles, aggregation) for loaded in cluster.of("ClusterRole", "Role")}
+        reader = _BindingReader()
         for loaded in cluster.of("ClusterRoleBinding", "RoleBinding"):
             reader.add(loaded)
-        access = Access(roles, reader.bindings, reader.subjects, reader.subjects_of, reader.referring())
-    return access, [
-        *_aggregation_diagnostics(aggregation, cluster_roles),
-        *_role_diagnostics(cluster),
-        *reader.diagnostics,
-    ]
+        return Access(roles, aggregation, reader)
 
 
 def _role(loaded: Loaded, cluster_roles: Mapping[str, Loaded], aggregation: Aggregation) -> Role:
@@ -285,17 +266,15 @@ def _written_at(loaded: Loaded, rule: PolicyRule) -> Source:
 class _BindingReader:
     """Turns binding objects into bindings; a subject or roleRef that many bindings name is looked at once."""
 
-    def __init__(self, roles: Mapping[Ref, Role]) -> None:
-        self._roles = roles
+    def __init__(self) -> None:
         self.bindings: list[Binding] = []
         self.subjects: list[Ref] = []
         self.subjects_of: list[tuple[int, ...]] = []
-        self.diagnostics: list[Diagnostic] = []
         self._ids: dict[Ref, int] = {}
-        #: Spelling of a subject -> its id (-1 if it matches nobody, then with a complaint) and what validation says.
-        self._known: dict[object, tuple[int, tuple[str, ...]]] = {}
-        #: Spelling of a roleRef in a scope -> the role, what is wrong with it as (code, message), and who refers to it.
-        self._role_refs: dict[object, tuple[Ref, tuple[tuple[str, str], ...], list[int]]] = {}
+        #: Spelling of a subject -> its id, -1 if it matches nobody.
+        self._known: dict[object, int] = {}
+        #: Spelling of a roleRef in a scope -> the role and who refers to it.
+        self._role_refs: dict[object, tuple[Ref, list[int]]] = {}
 
     def add(self, loaded: Loaded) -> None:
         wire: WireBinding = loaded.body
@@ -304,60 +283,40 @@ class _BindingReader:
         for subject in wire.subjects or ():
             # Only an account that names no namespace means another one in each scope (S-41).
             key = subject if subject.namespace or subject.kind != "ServiceAccount" else (subject, scope)
-            known = self._known.get(key) or self._subject(subject, scope, key)
-            ids.append(known[0])
-            if known[1]:
-                self._complain(known, loaded)
+            known = self._known.get(key)
+            ids.append(self._subject(subject, scope, key) if known is None else known)
         ref = wire.role_ref
         place = (ref, scope) if scope is None or ref.kind == "Role" else ref
-        role, wrong, referring = self._role_refs.get(place) or self._role_ref(ref, scope, place)
+        role, referring = self._role_refs.get(place) or self._role_ref(ref, scope, place)
         referring.append(len(self.bindings))
-        for code, message in wrong:
-            self._report(code, message, loaded)
         if len(ids) > 1 or ids == [-1]:
             ids = [found for found in dict.fromkeys(ids) if found >= 0]
         self.subjects_of.append(tuple(ids))
         subjects = self.subjects
         self.bindings.append(Binding(loaded.ref, role, tuple([subjects[found] for found in ids]), loaded.source))
 
-    def _subject(self, subject: WireSubject, scope: str | None, key: object) -> tuple[int, tuple[str, ...]]:
-        principal = _principal(subject, scope)
+    def _subject(self, subject: WireSubject, scope: str | None, key: object) -> int:
+        ref = principal(subject, scope)
         known = -1
-        if principal is not None:
-            known = self._ids.setdefault(principal, len(self.subjects))
+        if ref is not None:
+            known = self._ids.setdefault(ref, len(self.subjects))
             if known == len(self.subjects):
-                self.subjects.append(principal)
-        found = self._known[key] = known, subject_complaints(subject, namespaced=scope is not None)
-        return found
+                self.subjects.append(ref)
+        self._known[key] = known
+        return known
 
-    def _complain(self, known: tuple[int, tuple[str, ...]], loaded: Loaded) -> None:
-        for complaint in known[1]:
-            self._report("GS-IN-023", f"subject {complaint}", loaded)
-        if known[0] < 0:
-            self._report("GS-GR-002", f"a subject matches nobody: {known[1][-1]}", loaded)
-
-    def _role_ref(
-        self, role: RoleRef, scope: str | None, place: object
-    ) -> tuple[Ref, tuple[tuple[str, str], ...], list[int]]:
+    def _role_ref(self, role: RoleRef, scope: str | None, place: object) -> tuple[Ref, list[int]]:
         # A Role is looked up in the binding's namespace, which a ClusterRoleBinding has none of: it dangles (S-43).
-        ref = Ref(role.kind, role.name, scope if role.kind == "Role" else None)
-        complaints = role_ref_complaints(role, namespaced=scope is not None)
-        wrong = [("GS-IN-023", f"roleRef.{complaint}") for complaint in complaints]
-        if ref not in self._roles:
-            wrong.append(("GS-GR-001", f"refers to {ref}, which is not in the input"))
-        self._role_refs[place] = ref, tuple(wrong), []
-        return self._role_refs[place]
+        found = self._role_refs[place] = Ref(role.kind, role.name, scope if role.kind == "Role" else None), []
+        return found
 
     def referring(self) -> Iterator[tuple[Ref, bool, list[int]]]:
         """Bindings by (role, whether they are RoleBindings)."""
-        for role, _, bindings in self._role_refs.values():
+        for role, bindings in self._role_refs.values():
             yield role, self.bindings[bindings[0]].scope != CLUSTER, bindings
 
-    def _report(self, code: str, message: str, loaded: Loaded) -> None:
-        self.diagnostics.append(_diagnostic(code, message, loaded))
 
-
-def _principal(subject: WireSubject, scope: str | None) -> Ref | None:
+def principal(subject: WireSubject, scope: str | None) -> Ref | None:
     """The principal that a subject matches, None if it can match nobody (S-40 to S-42); its apiGroup is not consulted."""
     match subject.kind:
         case "User":
@@ -373,19 +332,3 @@ def _principal(subject: WireSubject, scope: str | None) -> Ref | None:
             return subject_ref(username(account)) if ":" in namespace or ":" in subject.name else account
         case _:
             return None
-
-
-def _diagnostic(code: str, message: str, loaded: Loaded) -> Diagnostic:
-    return Diagnostic(code=code, message=message, source=loaded.source, object=str(loaded.ref), hint=CODES[code].remedy)
-
-
-def _aggregation_diagnostics(aggregation: Aggregation, roles: Mapping[str, Loaded]) -> Iterator[Diagnostic]:
-    for name in aggregation.drifted:
-        yield _diagnostic("GS-GR-003", "stored rules differ from what its aggregationRule selects", roles[name])
-    for name in aggregation.unsettled:
-        yield _diagnostic("GS-GR-004", "aggregation never settles: its selectors form a cycle", roles[name])
-
-
-def _role_diagnostics(cluster: Cluster) -> Iterator[Diagnostic]:
-    for loaded in cluster.of("ClusterRole", "Role"):
-        yield from (_diagnostic("GS-IN-023", complaint, loaded) for complaint in role_complaints(loaded))

@@ -44,33 +44,23 @@ def role_ref_complaints(role: RoleRef, *, namespaced: bool) -> Iterator[str]:
         yield "name: must be the name of a role"
 
 
-def subject_complaints(subject: WireSubject, *, namespaced: bool) -> tuple[str, ...]:
-    """`User alice: apiGroup ...` for each field of a subject that validation refuses."""
-    if subject.kind == "ServiceAccount":
-        if _SUBDOMAIN.fullmatch(subject.name) and not subject.api_group and (subject.namespace or namespaced):
-            return ()
-        complaints = _account_complaints(subject, namespaced=namespaced)
-    else:
-        complaints = _other_complaints(subject)
-    return tuple(f"{subject.kind} `{subject.name}`: {complaint}" for complaint in complaints)
-
-
-def _other_complaints(subject: WireSubject) -> Iterator[str]:
+def subject_complaints(subject: WireSubject, *, namespaced: bool) -> Iterator[str]:
+    """`name: ...` for each field of a subject that validation refuses."""
     if not subject.name:
-        yield "name is missing"
-    if subject.kind not in ("User", "Group"):
-        yield "kind must be User, Group or ServiceAccount"
-    elif subject.api_group not in (None, "", RBAC_GROUP):
-        yield f"apiGroup must be {RBAC_GROUP}"
-
-
-def _account_complaints(subject: WireSubject, *, namespaced: bool) -> Iterator[str]:
-    if not _SUBDOMAIN.fullmatch(subject.name):
-        yield "name must be that of a ServiceAccount" if subject.name else "name is missing"
-    if subject.api_group:
-        yield 'apiGroup must be ""'
-    if not subject.namespace and not namespaced:
-        yield "namespace is missing, so it matches nobody"
+        yield "name: missing"
+    match subject.kind:
+        case "ServiceAccount":
+            if subject.name and not _SUBDOMAIN.fullmatch(subject.name):
+                yield "name: must be the name of a ServiceAccount"
+            if subject.api_group:
+                yield 'apiGroup: must be "" for a ServiceAccount'
+            if not subject.namespace and not namespaced:
+                yield "namespace: missing, so it matches nobody"
+        case "User" | "Group":
+            if subject.api_group not in (None, "", RBAC_GROUP):
+                yield f"apiGroup: must be {RBAC_GROUP}"
+        case _:
+            yield "kind: must be User, Group or ServiceAccount"
 
 
 def is_path_segment(name: str) -> bool:

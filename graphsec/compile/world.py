@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graphsec.compile.access import Access, grant_access
+from graphsec.compile.diagnostics import rbac_diagnostics
 from graphsec.compile.provenance import Provenance
 from graphsec.graph import Graph
 from graphsec.model.cluster import Cluster
@@ -31,7 +32,6 @@ class World:
 
     cluster: Cluster
     access: Access
-    diagnostics: tuple[Diagnostic, ...] = ()
     memberships: Memberships = field(default_factory=Memberships)
     #: Minor version whose behaviour is assumed, and whether the user said so.
     minor: int = DEFAULT_MINOR
@@ -46,12 +46,17 @@ class World:
         return self.cluster.coverage
 
     @cached_property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What the loader reported, then what only meaning reveals (dangling roleRefs, drift)."""
+        return (*self.cluster.diagnostics, *rbac_diagnostics(self.cluster, self.access))
+
+    @cached_property
     def discovery(self) -> Discovery:
         return Discovery(self.minor, self.cluster.custom_resources)
 
     @cached_property
     def provenance(self) -> Provenance:
-        return Provenance(self.access, [grant_access(cluster)[0] for cluster in self.baseline()])
+        return Provenance(self.access, [grant_access(cluster) for cluster in self.baseline()])
 
     @cached_property
     def graph(self) -> Graph[NodeKind, EdgeKind]:
@@ -96,12 +101,10 @@ def compile_world(
     cni: str = "upstream",
     baseline: Baseline = tuple,
 ) -> World:
-    """Cluster to World. Adds the diagnostics that only meaning reveals (dangling roleRefs, drift)."""
-    access, diagnostics = grant_access(cluster)
+    """Cluster to World."""
     return World(
         cluster=cluster,
-        access=access,
-        diagnostics=(*cluster.diagnostics, *diagnostics),
+        access=grant_access(cluster),
         memberships=memberships or Memberships(),
         minor=DEFAULT_MINOR if minor is None else minor,
         minor_stated=minor is not None,

@@ -1,7 +1,7 @@
 """Bytes to a Cluster: the only part of the package that opens files or knows a parser."""
 
-from graphsec.loading.assemble import Input, LoadOptions, load_cluster, with_defaults
-from graphsec.loading.defaults import all_default_objects, default_objects
+from graphsec.loading.assemble import Input, LoadOptions, load_cluster
+from graphsec.loading.defaults import all_default_objects, default_objects, with_defaults
 from graphsec.loading.documents import Limits
 from graphsec.loading.memberships import load_memberships
 

@@ -1,27 +1,30 @@
-"""Documents and the kinds table become a Cluster: identity, types, duplicates, coverage and diagnostics."""
+"""Events and the kinds table become a Cluster: identity, types, duplicates and diagnostics."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from graphsec.collector import collector_paused
 from graphsec.kinds import Kind, kinds
+from graphsec.loading.decoders import REFUSALS, Decoders
 from graphsec.loading.documents import Batch, Envelope, Event, Item, Limits, Lines, Problem
-from graphsec.loading.forms import FORMS, Form
+from graphsec.loading.duplicates import noting_duplicates
+from graphsec.loading.forms import PYTHON
+from graphsec.loading.identity import Head, explain, kind_name, read_head
 from graphsec.loading.json_reader import read_json
+from graphsec.loading.mappings import read_mapping
 from graphsec.loading.sources import Blob, blobs
+from graphsec.loading.tallies import Tallies
 from graphsec.loading.text import decode_text, is_json
 from graphsec.model.cluster import Cluster
-from graphsec.model.coverage import Coverage, KindCoverage, State
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery, Resource, builtin_kind_groups
-from graphsec.model.objects import CustomResourceDefinition, Loaded, Metadata, WireRole
+from graphsec.model.objects import CustomResourceDefinition, Loaded, WireRole
 from graphsec.model.ref import Ref, Source, ref_order
 
 Input = str | Mapping[str, Any]
@@ -35,19 +38,8 @@ class LoadOptions:
     limits: Limits = field(default_factory=Limits)
     #: Patterns of files in folders to leave out.
     exclude: tuple[str, ...] = ()
-
-
-class _Head(msgspec.Struct, gc=False, rename="camel"):
-    """Identity alone, of any type, for objects that no kind decodes or that their kind refuses."""
-
-    api_version: Any = ""
-    kind: Any = ""
-    metadata: Any = None
-
-
-_head = msgspec.json.Decoder(_Head)
-_FIELD = re.compile(r"^(?P<what>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
-_PROBLEMS_OF_LOSS = ("GS-IN-001", "GS-IN-031", "GS-IN-032", "GS-IN-040", "GS-IN-041")
+    #: Look for duplicate keys in JSON too, which costs a second and slower decoder.
+    strict: bool = False
 
 
 def load_cluster(inputs: Iterable[Input], options: LoadOptions | None = None) -> Cluster:
@@ -58,46 +50,30 @@ def load_cluster(inputs: Iterable[Input], options: LoadOptions | None = None) ->
     assembler = Assembler(options or LoadOptions())
     with collector_paused():
         for given in inputs:
-            if isinstance(given, Mapping):
-                assembler.add_mapping(given)
-            else:
-                for blob in blobs(str(given), assembler.options.limits, assembler.options.exclude):
-                    assembler.add_blob(blob)
+            assembler.add(given)
         return assembler.cluster()
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What is known about the loading of one kind."""
-
-    rejected: int = 0
-    listed: bool = False
-    reasons: dict[str, None] = field(default_factory=dict)
-    sources: dict[str, None] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class _File:
-    """The file being read, for places and for what a loss in it touches."""
+    """The file being read."""
 
-    name: str
-    form: Form
+    name: str = "<python>"
+    #: The resource that the name tells, for items of lists that name no kind.
     hint: Resource | None = None
-    kinds: set[str] = field(default_factory=set)
-    #: Items whose kind will be told by their list's envelope.
-    waiting: list[Item] = field(default_factory=list)
+    #: Whether that name is part of a layout, and so needs no second opinion.
+    by_name: bool = False
 
 
 class Assembler:
     """Collects objects, then freezes them into a Cluster. Later objects replace earlier ones of the same identity."""
 
     def __init__(self, options: LoadOptions) -> None:
-        self.options = options
+        self._options = options
         self._discovery = Discovery(DEFAULT_MINOR)
-        self._decoders = {kind: msgspec.json.Decoder(kind.body) for kind in kinds().values()}
-        self._list_decoders = {kind: msgspec.json.Decoder(list[kind.body]) for kind in kinds().values()}  # type: ignore[name-defined]
+        self._decoders = Decoders()
         self._readers = {kind: kind.reader() if kind.reader else None for kind in kinds().values()}
-        self._namespaced = {kind: _is_namespaced(self._discovery, kind) for kind in kinds().values()}
+        self._namespaced = {kind: self._is_namespaced(kind.group, kind.kind) for kind in kinds().values()}
         #: apiVersions met of each kind that servers still serve.
         self._current: dict[Kind, set[str]] = {kind: set() for kind in kinds().values()}
         pool: dict[str, str] = {}
@@ -105,190 +81,186 @@ class Assembler:
         self._objects: dict[str, dict[Ref, Loaded]] = defaultdict(dict)
         self._others: dict[tuple[str, str], dict[Ref, Source]] = defaultdict(dict)
         self._rejected: dict[Ref, Source] = {}
-        self._tallies: dict[str, _Tally] = defaultdict(_Tally)
+        self._tallies = Tallies()
         self._diagnostics: list[Diagnostic] = []
-        self._forms: dict[str, None] = {}
         self._charts: set[str] = set()
-        self._file = _File("<python>", FORMS[-1])
-        self._last: Kind | None = None
+        self._file = _File()
+        #: Kinds of decoded objects in the file at hand.
+        self._seen: set[str] = set()
 
     # -- input --------------------------------------------------------------------------------------------------
 
-    def add_mapping(self, mapping: Mapping[str, Any]) -> None:
-        """One object or a List, already parsed."""
-        self._file = _File("<python>", FORMS[-1])
-        try:
-            text = msgspec.json.encode(mapping)
-        except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            self._problem(Problem("GS-IN-020", f"a mapping that is no JSON: {error}", 1))
-            return
-        self._add_events(read_json(text, self.options.limits))
+    def add(self, given: Input) -> None:
+        if isinstance(given, Mapping):
+            self._begin(_File())
+            self._tallies.begin_file("<python>", "<python>", PYTHON)
+            self._add_events(read_mapping(given, self._options.limits))
+            self._tallies.end_file()
+        else:
+            for blob in blobs(given, self._options.limits, self._options.exclude):
+                self.add_blob(blob, given)
+        self._tallies.end_input()
 
-    def add_blob(self, blob: Blob) -> None:
-        self._file = _File(blob.name, blob.form, self._hint(blob) if blob.form.by_name else None)
-        self._forms.setdefault(f"{blob.form.id} {blob.form.title}")
+    def add_blob(self, blob: Blob, given: str) -> None:
+        """One file of the input that the user called ``given``."""
+        self._begin(_File(blob.name, self._hint(blob.name), blob.form.by_name))
+        self._tallies.begin_file(given, blob.name, blob.form)
         if blob.problem:
-            self._problem(blob.problem)
-            return
-        self._add_events(self._read(blob))
+            self._problem_of_file(blob.problem)
+        else:
+            self._add_events(self._read(blob))
+        self._tallies.end_file()
 
-    def _hint(self, blob: Blob) -> Resource | None:
+    def _begin(self, file: _File) -> None:
+        self._file, self._seen = file, set()
+
+    def _hint(self, name: str) -> Resource | None:
         """The resource that a file name of a dump tells: `roles.rbac.authorization.k8s.io.json`, `pods.json`."""
-        stem = blob.name.rpartition("/")[2].rpartition(".")[0].replace("-", "")
-        found = [resource for resource in self._discovery.find(stem) if resource.kind]
-        return found[0] if found else None
+        stem = name.rpartition("/")[2].rpartition(":")[2].rpartition(".")[0].replace("-", "")
+        return next((resource for resource in self._discovery.find(stem) if resource.kind), None)
 
     def _read(self, blob: Blob) -> Iterator[Event]:
         if is_json(blob.name, blob.data):
-            yield from read_json(blob.data, self.options.limits, self._decode_batch)
+            yield from self._read_json(blob.data)
             return
         from graphsec.loading.yaml_reader import read_yaml
 
         text, problems = decode_text(blob.data)
-        yield from problems
+        for problem in problems:
+            if text is None:
+                self._problem_of_file(problem)
+            else:
+                self._report(problem.code, problem.message, Source(blob.name, problem.line))
         if text is None:
             return
-        if is_json(blob.name, text.encode()[:64]):
-            yield from read_json(text.encode(), self.options.limits)
+        data = text.encode()
+        if is_json(blob.name, data):
+            yield from self._read_json(data)
         else:
-            yield from read_yaml(text, self.options.limits)
+            yield from read_yaml(text, self._options.limits)
+
+    def _read_json(self, data: Any) -> Iterator[Event]:
+        if self._options.strict:
+            return noting_duplicates(read_json(data, self._options.limits))
+        return read_json(data, self._options.limits, self._decoders.batch)
 
     def _add_events(self, events: Iterable[Event]) -> None:
+        #: Items whose kind will be told by their list's envelope.
+        waiting: list[Item] = []
         for event in events:
-            if isinstance(event, Item):
-                self._item(event)
-            elif isinstance(event, Batch):
-                self._batch(event)
-            elif isinstance(event, Envelope):
-                self._envelope(event)
-            else:
-                self._problem(event)
-        self._waiting_items("")
-
-    def _envelope(self, envelope: Envelope) -> None:
-        kind = envelope.kind.removesuffix("List")
-        self._waiting_items(kind, envelope.api_version)
-        resource = self._file.hint
-        if kind and (resource is None or not resource.kind):
-            group = envelope.api_version.rpartition("/")[0]
-            resource = self._discovery.of_kind(group, kind)
-            name = _kind_name(group, kind)
-        elif resource:
-            name = _kind_name(resource.group, resource.kind)
-        else:
-            return
-        tally = self._tallies[name]
-        tally.listed = True
-        tally.sources.setdefault(self._file.name)
-
-    def _waiting_items(self, kind: str, api_version: str = "") -> None:
-        waiting, self._file.waiting = self._file.waiting, []
+            match event:
+                case Batch():
+                    self._batch(event)
+                case Item(listed=False):
+                    # What was taken for a list was this object, with a field called `items`.
+                    waiting.clear()
+                    self._object(event)
+                case Item():
+                    if self._waits(event):
+                        waiting.append(event)
+                    else:
+                        self._object(event, event.list_kind.removesuffix("List"))
+                case Envelope():
+                    kind = event.kind.removesuffix("List")
+                    for item in waiting:
+                        self._object(item, kind, event.api_version)
+                    waiting.clear()
+                    self._listed(event, kind)
+                case Problem():
+                    self._problem(event)
         for item in waiting:
-            self._object(item, kind, api_version)
+            self._object(item)
 
-    def _item(self, item: Item) -> None:
-        if item.listed and not item.list_kind and self._file.hint is None and self._kindless(item):
-            self._file.waiting.append(item)
-        else:
-            self._object(item, item.list_kind.removesuffix("List"))
+    def _waits(self, item: Item) -> bool:
+        if item.list_kind or (self._file.by_name and self._file.hint):
+            return False
+        if isinstance(item.body, bytes):
+            return b'"kind"' not in item.body[:512] and not _has_kind(item.body)
+        return not item.body.get("kind")
 
-    def _decode_batch(self, text: bytes) -> list[Any] | None:
-        """Listings come sorted by kind: decode all as the kind before, None if one of them is of another kind."""
-        kind = self._last
-        if kind is None or (kind.has_rules and b"\n" in text):
-            return None
-        try:
-            found = self._list_decoders[kind].decode(text)
-        except (msgspec.ValidationError, UnicodeDecodeError):
-            return None
-        return found if all(_is_of(kind, decoded) for decoded in found) else None
+    def _listed(self, envelope: Envelope, kind: str) -> None:
+        """A typed list proves that its kind was asked for; so does the name of a file whose list has no kind."""
+        group, hint = envelope.api_version.rpartition("/")[0], self._file.hint
+        if not kind and hint and (self._file.by_name or not envelope.kind):
+            group, kind = hint.group, hint.kind
+        if kind:
+            resource = self._discovery.of_kind(group, kind)
+            namespaced = resource is not None and resource.namespaced
+            self._tallies.listed(kind_name(group, kind), namespaced=namespaced, paged=envelope.paged)
+
+    # -- one object ---------------------------------------------------------------------------------------------
 
     def _batch(self, batch: Batch) -> None:
-        kind, file = self._last, self._file.name
+        kind, file = self._decoders.last, self._file.name
         assert kind is not None, "a batch is decoded as the last kind"
         for decoded, line in zip(batch.objects, batch.lines, strict=True):
             self._keep(kind, decoded, b"", Source(file, line), ())
 
-    def _kindless(self, item: Item) -> bool:
-        if isinstance(item.body, bytes):
-            return b'"kind"' not in item.body[:512] and not _decoded_head(item.body).kind
-        return not item.body.get("kind")
-
-    # -- one object ---------------------------------------------------------------------------------------------
-
-    def _object(self, item: Item, list_kind: str, list_version: str = "") -> None:
+    def _object(self, item: Item, list_kind: str = "", list_version: str = "") -> None:
         """Type one object; ``list_kind`` is the kind of its list without `List`, where the object itself has none."""
         source = Source(self._file.name, item.line, item.origin)
-        lines: tuple[int, ...] = ()
-        body = item.body
-        if not isinstance(body, bytes):
-            rules = body.get("rules")
-            lines = tuple(rules.lines) if isinstance(rules, Lines) else ()
-            body = msgspec.json.encode(body)
-        if self._typed_as_last(body, source, lines):
+        body, lines = _encoded(item.body)
+        decoded = self._decoders.as_last(body)
+        if decoded is not None and self._decoders.last:
+            self._keep(self._decoders.last, decoded, body, source, lines)
             return
         try:
-            head = _decoded_head(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._report("GS-IN-020", _explained(error), source)
+            head = read_head(body)
+        except REFUSALS as error:
+            self._report(*explain(error), source)
             return
-        kind_name, api_version = head.kind or list_kind, head.api_version or list_version
-        if not kind_name and self._file.hint:
-            kind_name = self._file.hint.kind
-            api_version = f"{self._file.hint.group}/v1".lstrip("/")
-        if not isinstance(kind_name, str) or not isinstance(api_version, str) or not kind_name:
+        kind, version = head.kind or list_kind, head.api_version or list_version
+        if not kind and item.listed and self._file.hint:
+            kind, version = self._file.hint.kind, f"{self._file.hint.group}/v1".lstrip("/")
+        if head.wrong or not kind:
             self._no_object(head, source)
-            return
-        if kind_name.endswith("List") and head.metadata is not None and b'"items"' in body:
+        elif kind.endswith("List") and b'"items"' in body:
             self._nested_list(body, item)
-            return
-        group = api_version.rpartition("/")[0]
-        kind = kinds().get((group, kind_name)) or (self._shape_of(kind_name) if not api_version else None)
-        if kind is None:
-            self._other(group, kind_name, head, source)
-            return
-        self._last = kind
-        self._typed(kind, body, source, lines, head)
+        else:
+            self._of_kind(kind, version, head, body, source, lines)
 
-    def _shape_of(self, kind_name: str) -> Kind | None:
-        """An item without apiVersion, in a list without any: the one decoded kind of that name."""
-        return kinds().get((builtin_kind_groups().get(kind_name, ""), kind_name))
+    def _of_kind(
+        self, name: str, version: str, head: Head, body: bytes, source: Source, lines: tuple[int, ...]
+    ) -> None:
+        # In a list without any apiVersion it is the one decoded kind of that name.
+        group = version.rpartition("/")[0] if version else builtin_kind_groups().get(name, "")
+        kind = kinds().get((group, name))
+        if kind is None:
+            self._other(group, name, head, source)
+            return
+        try:
+            decoded = self._decoders.decode(kind, body)
+        except REFUSALS as error:
+            self._reject(self._ref(kind, head), source, *explain(error))
+            return
+        self._keep(kind, decoded, body, source, lines)
 
     def _nested_list(self, body: bytes, item: Item) -> None:
-        for event in read_json(body, self.options.limits):
-            self._add_events([event._replace(line=item.line + event.line - 1)])
+        self._add_events(
+            event._replace(line=item.line + event.line - 1)
+            for event in read_json(body, self._options.limits)
+            if not isinstance(event, Batch)
+        )
 
-    def _typed_as_last(self, body: bytes, source: Source, lines: tuple[int, ...]) -> bool:
-        """Listings come sorted by kind: decode as the kind before, and check what came out."""
-        kind = self._last
-        if kind is None:
-            return False
-        try:
-            decoded = self._decoders[kind].decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return False
-        if not _is_of(kind, decoded):
-            return False
-        self._keep(kind, decoded, body, source, lines)
-        return True
-
-    def _typed(self, kind: Kind, body: bytes, source: Source, lines: tuple[int, ...], head: _Head) -> None:
-        try:
-            decoded = self._decoders[kind].decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            name, namespace = _identity(head.metadata)
-            self._reject(Ref(kind.kind, name or "?", namespace), source, _explained(error))
-            return
-        self._keep(kind, decoded, body, source, lines)
+    def _ref(self, kind: Kind, head: Head) -> Ref:
+        """Of an object that was not decoded."""
+        namespace = (head.namespace or self._options.namespace) if self._namespaced[kind] else None
+        return Ref(kind.kind, head.name or "?", namespace)
 
     def _keep(self, kind: Kind, decoded: Any, body: bytes, source: Source, lines: tuple[int, ...]) -> None:
         """Store a decoded object; ``body`` is its JSON where the lines of its rules may matter."""
-        metadata: Metadata = decoded.metadata
-        name = metadata.name or metadata.generate_name
+        name = decoded.metadata.name or decoded.metadata.generate_name
+        namespace = decoded.metadata.namespace
         if not name:
-            self._reject(Ref(kind.kind, "?", metadata.namespace), source, "metadata.name: missing")
+            self._reject(Ref(kind.kind, "?", namespace), source, "GS-IN-020", "metadata.name: missing")
             return
-        ref = Ref(kind.kind, name, self._namespace(kind, metadata, name, source))
+        if not self._namespaced[kind]:
+            namespace = None
+        else:
+            if not namespace:
+                self._report_namespace(Ref(kind.kind, name, self._options.namespace), source)
+            namespace = self._interned(namespace or self._options.namespace)
+        ref = Ref(kind.kind, name, namespace)
         if decoded.api_version not in self._current[kind]:
             self._report_version(kind, decoded.api_version, source, ref)
         read = self._readers[kind]
@@ -297,89 +269,81 @@ class Assembler:
         if read:
             try:
                 decoded = read(decoded)
-            except msgspec.ValidationError as error:
-                self._reject(ref, source, _explained(error))
+            except REFUSALS as error:
+                self._reject(ref, source, *explain(error))
                 return
         objects = self._objects[kind.kind]
         if ref in objects:
-            self._duplicate(ref, objects[ref].source, source)
+            self._report_duplicate(ref, objects[ref].source, source)
         objects[ref] = Loaded(ref, source, decoded, lines)
-        if kind.kind not in self._file.kinds:
-            self._seen(kind.kind)
+        if kind.kind not in self._seen:
+            self._seen.add(kind.kind)
+            self._tallies.seen(kind.kind)
 
-    def _report_version(self, kind: Kind, api_version: str, source: Source, ref: Ref) -> None:
-        group, _, version = api_version.rpartition("/")
-        if group in kind.old_groups or version in kind.old_versions:
-            self._report("GS-IN-011", f"{api_version} is no longer served; read by the shape of its fields", source, ref)
-        else:
-            self._current[kind].add(api_version)
-
-    def _namespace(self, kind: Kind, metadata: Metadata, name: str, source: Source) -> str | None:
-        if not self._namespaced[kind]:
-            return None
-        if not metadata.namespace:
-            message = f"no namespace; `{self.options.namespace}` is taken"
-            self._report("GS-IN-012", message, source, Ref(kind.kind, name, self.options.namespace))
-        return self._interned(metadata.namespace or self.options.namespace)
-
-    def _duplicate(self, ref: Ref, first: Source, second: Source) -> None:
-        self._report("GS-IN-022", f"stands twice: {first} and {second}; the last one counts", second, ref)
-
-    def _other(self, group: str, kind: str, head: _Head, source: Source) -> None:
+    def _other(self, group: str, kind: str, head: Head, source: Source) -> None:
         """A kind that is not decoded: kept in the inventory by identity."""
-        name, namespace = _identity(head.metadata)
-        if not name:
+        if not head.name:
             self._no_object(head, source)
             return
-        if self._discovery.of_kind(group, kind) is None and (group, kind) not in self._others:
-            self._report("GS-IN-010", f"`{_kind_name(group, kind)}` is not in the built-in table; kept in the inventory", source)
-        ref = Ref(_kind_name(group, kind), name, namespace)
+        ref = Ref(kind_name(group, kind), head.name, head.namespace or None)
         others = self._others[(group, kind)]
         if ref in others:
-            self._duplicate(ref, others[ref], source)
+            self._report_duplicate(ref, others[ref], source)
         others[ref] = source
-        self._seen(ref.kind)
-
-    def _no_object(self, head: _Head, source: Source) -> None:
-        if head.kind in ("", None) and head.api_version in ("", None):
-            self._report("GS-IN-003", "no kind and no apiVersion: not a Kubernetes object", source)
-        else:
-            self._report("GS-IN-003", f"`{head.kind or '?'}` without kind, apiVersion or metadata.name", source)
-
-    def _reject(self, ref: Ref, source: Source, message: str) -> None:
-        self._report("GS-IN-020", message, source, ref)
-        self._rejected[ref] = source
-        self._tallies[ref.kind].rejected += 1
-        self._seen(ref.kind)
+        self._tallies.seen(ref.kind)
 
     # -- reports ------------------------------------------------------------------------------------------------
-
-    def _seen(self, kind: str) -> None:
-        if kind not in self._file.kinds:
-            self._file.kinds.add(kind)
-            self._tallies[kind].sources.setdefault(self._file.name)
 
     def _report(self, code: str, message: str, source: Source, ref: Ref | None = None) -> None:
         self._diagnostics.append(
             Diagnostic(code=code, message=message, source=source, object=str(ref or ""), hint=CODES[code].remedy)
         )
 
+    def _report_version(self, kind: Kind, api_version: str, source: Source, ref: Ref) -> None:
+        group, _, version = api_version.rpartition("/")
+        if group in kind.old_groups or version in kind.old_versions:
+            message = f"{api_version} is no longer served; read by the shape of its fields"
+            self._report("GS-IN-011", message, source, ref)
+        else:
+            self._current[kind].add(api_version)
+
+    def _report_namespace(self, ref: Ref, source: Source) -> None:
+        self._report("GS-IN-012", f"no namespace; `{ref.namespace}` is taken", source, ref)
+
+    def _report_duplicate(self, ref: Ref, first: Source, second: Source) -> None:
+        self._report("GS-IN-022", f"stands twice: {first} and {second}; the last one counts", second, ref)
+
+    def _no_object(self, head: Head, source: Source) -> None:
+        if head.wrong:
+            self._report("GS-IN-020", f"{head.wrong}: expected str", source)
+        elif not head.kind and not head.api_version:
+            self._report("GS-IN-003", "no kind and no apiVersion: not a Kubernetes object", source)
+        else:
+            missing = next(
+                name
+                for name, value in (("kind", head.kind), ("metadata.name", head.name), ("apiVersion", head.api_version))
+                if not value
+            )
+            self._report("GS-IN-003", f"`{head.kind or head.api_version}` without {missing}", source)
+
+    def _reject(self, ref: Ref, source: Source, code: str, message: str) -> None:
+        self._report(code, message, source, ref)
+        self._rejected[ref] = source
+        self._tallies.rejected(ref.kind, code, source)
+
     def _problem(self, problem: Problem) -> None:
+        self._tallies.lost(problem)
         if problem.code == "GS-IN-002":
             chart = self._file.name.partition("/templates/")[0]
             if chart in self._charts:
                 return
             self._charts.add(chart)
         self._report(problem.code, problem.message, Source(self._file.name, problem.line))
-        if problem.code in _PROBLEMS_OF_LOSS or CODES[problem.code].limit:
-            self._lost(f"{problem.code} at {self._file.name}:{problem.line}")
 
-    def _lost(self, reason: str) -> None:
-        """Objects were lost in this file: every kind that it is known to hold is partial."""
-        if self._file.hint and self._file.hint.kind:
-            self._file.kinds.add(_kind_name(self._file.hint.group, self._file.hint.kind))
-        for kind in self._file.kinds:
-            self._tallies[kind].reasons.setdefault(reason)
+    def _problem_of_file(self, problem: Problem) -> None:
+        told = self._file.hint.kind if self._file.hint and self._file.by_name else ""
+        self._tallies.lost_file(problem, told)
+        self._report(problem.code, problem.message, Source(self._file.name, problem.line))
 
     # -- output -------------------------------------------------------------------------------------------------
 
@@ -390,16 +354,15 @@ class Assembler:
         }
         custom = tuple(_custom_resource(loaded.body) for loaded in objects.get("CustomResourceDefinition", ()))
         others = dict(self._placed_others({(r.group, r.kind): r for r in custom}))
+        self._report_unknown()
         counts = Counter({kind: len(found) for kind, found in objects.items()})
         counts.update(ref.kind for ref in others)
         return Cluster(
             objects=objects,
-            others={**self._rejected, **others},
+            others=dict(sorted({**self._rejected, **others}.items(), key=lambda pair: ref_order(pair[0]))),
             custom_resources=custom,
-            coverage=Coverage(
-                (self._coverage(kind, counts[kind]) for kind in {*counts, *self._tallies}), tuple(self._forms)
-            ),
-            diagnostics=tuple(self._diagnostics),
+            coverage=self._tallies.coverage(counts),
+            diagnostics=tuple(sorted(self._diagnostics, key=_by_place)),
         )
 
     def _placed_others(self, custom: Mapping[tuple[str, str], Resource]) -> Iterator[tuple[Ref, Source]]:
@@ -407,69 +370,41 @@ class Assembler:
             resource = self._discovery.of_kind(group, kind) or custom.get((group, kind))
             for ref, source in found.items():
                 if resource and resource.namespaced and ref.namespace is None:
-                    yield Ref(ref.kind, ref.name, self.options.namespace), source
+                    yield Ref(ref.kind, ref.name, self._options.namespace), source
                 else:
                     yield ref, source
 
-    def _coverage(self, kind: str, objects: int) -> KindCoverage:
-        tally = self._tallies[kind]
-        reasons = list(tally.reasons)
-        if tally.rejected:
-            reasons.append(f"{tally.rejected} rejected (GS-IN-020)")
-        if reasons:
-            state = State.PARTIAL
-        elif tally.listed:
-            state = State.COMPLETE if objects else State.EMPTY
-        else:
-            state = State.ASSUMED if objects else State.ABSENT
-        return KindCoverage(
-            kind=kind,
-            objects=objects,
-            rejected=tally.rejected,
-            state=state,
-            reasons=tuple(reasons),
-            sources=tuple(tally.sources),
-        )
+    def _report_unknown(self) -> None:
+        for (group, kind), found in self._others.items():
+            if self._discovery.of_kind(group, kind) is None:
+                first = min(found.values(), key=lambda source: (source.file, source.line))
+                message = f"`{kind_name(group, kind)}` is not in the built-in table; kept in the inventory"
+                self._report("GS-IN-010", message, first)
+
+    def _is_namespaced(self, group: str, kind: str) -> bool:
+        resource = self._discovery.of_kind(group, kind)
+        return resource is not None and resource.namespaced
 
 
-def _decoded_head(body: bytes) -> _Head:
-    return _head.decode(body)
+def _by_place(diagnostic: Diagnostic) -> tuple[str, int, str, str, str]:
+    """Of the order of input nothing is left but what GS-IN-022 says."""
+    source = diagnostic.source or Source("", 0)
+    return source.file, source.line, diagnostic.code, diagnostic.object, diagnostic.message
 
 
-def _identity(metadata: Any) -> tuple[str, str | None]:
-    """Name and namespace from metadata of any shape."""
-    if not isinstance(metadata, dict):
-        return "", None
-    name, namespace = metadata.get("name") or metadata.get("generateName"), metadata.get("namespace")
-    return (name if isinstance(name, str) else ""), (namespace if isinstance(namespace, str) and namespace else None)
+def _encoded(body: Any) -> tuple[bytes, tuple[int, ...]]:
+    """An item's JSON, and the lines of its rules where the reader of YAML told them."""
+    if isinstance(body, bytes):
+        return body, ()
+    rules = body.get("rules")
+    return msgspec.json.encode(body), tuple(rules.lines) if isinstance(rules, Lines) else ()
 
 
-def _kind_name(group: str, kind: str) -> str:
-    """The kind as refs spell it: with its group where the bare kind is not the built-in one."""
-    if (group, kind) in kinds() or builtin_kind_groups().get(kind) == group or not group:
-        return kind
-    return f"{kind}.{group}"
-
-
-def _explained(error: Exception) -> str:
-    """`rules[0].verbs: expected array, got str` from msgspec's message."""
-    match = _FIELD.match(str(error).replace("`, ", ", "))
-    if match is None or not match["path"]:
-        return str(error)
-    what = match["what"].replace("`", "")
-    return f"{match['path']}: {what[:1].lower()}{what[1:]}"
-
-
-def _is_of(kind: Kind, decoded: Any) -> bool:
-    if decoded.kind != kind.kind:
-        return False
-    group: str = decoded.api_version.rpartition("/")[0]
-    return group == kind.group or group in kind.old_groups
-
-
-def _is_namespaced(discovery: Discovery, kind: Kind) -> bool:
-    resource = discovery.of_kind(kind.group, kind.kind)
-    return resource is not None and resource.namespaced
+def _has_kind(body: bytes) -> bool:
+    try:
+        return bool(read_head(body).kind)
+    except REFUSALS:
+        return True  # what is wrong with it is told where it is typed
 
 
 def _rule_lines(role: WireRole, body: bytes, first: int) -> tuple[int, ...]:
@@ -497,26 +432,4 @@ def _custom_resource(definition: CustomResourceDefinition) -> Resource:
         verbs=("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"),
         subresources=dict.fromkeys(definition.subresources(), ("get", "patch", "update")),
         custom=True,
-    )
-
-
-def with_defaults(cluster: Cluster, defaults: Cluster) -> Cluster:
-    """``cluster`` with the objects of ``defaults`` that it does not hold itself; those are no evidence of coverage."""
-    objects = {
-        kind: tuple(
-            sorted(
-                {loaded.ref: loaded for loaded in (*defaults.objects.get(kind, ()), *cluster.objects.get(kind, ()))}.values(),
-                key=lambda loaded: ref_order(loaded.ref),
-            )
-        )
-        for kind in sorted({*cluster.objects, *defaults.objects})
-    }
-    entries = [
-        entry if entry.objects else replace(entry, objects=len(objects.get(entry.kind, ())), state=State.ASSUMED, reasons=("--with-defaults",))
-        for entry in (cluster.coverage[kind] for kind in {*objects, *(e.kind for e in cluster.coverage)})
-    ]
-    return replace(
-        cluster,
-        objects=objects,
-        coverage=Coverage(entries, (*cluster.coverage.forms, "--with-defaults")),
     )

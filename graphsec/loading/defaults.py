@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
@@ -10,10 +12,14 @@ from graphsec.loading.assemble import Assembler, LoadOptions
 from graphsec.loading.forms import FORMS
 from graphsec.loading.sources import Blob
 from graphsec.model.cluster import Cluster
+from graphsec.model.coverage import Coverage, InputForm, KindCoverage, State
 from graphsec.model.discovery import MINORS
+from graphsec.model.objects import Loaded
+from graphsec.model.ref import ref_order
 
 #: Of old dumps: the last minor before the first of ``MINORS`` whose objects the package knows.
 _OLD_MINOR = 26
+_FLAG = "--with-defaults"
 
 
 @cache
@@ -21,12 +27,38 @@ def default_objects(minor: int) -> Cluster:
     """The shipped objects of a minor version. Raises UsageError for one that the package has no file of."""
     if minor not in (_OLD_MINOR, *MINORS):
         raise UsageError(f"no default objects of Kubernetes 1.{minor}", help=f"known: 1.{MINORS[0]} to 1.{MINORS[-1]}")
-    name = f"data/defaults/1.{minor}.json"
+    data = resources.files("graphsec").joinpath(f"data/defaults/1.{minor}.json").read_bytes()
     assembler = Assembler(LoadOptions())
-    assembler.add_blob(Blob(f"<defaults 1.{minor}>", resources.files("graphsec").joinpath(name).read_bytes(), FORMS[-1]))
+    assembler.add_blob(Blob(f"<defaults 1.{minor}>", data, FORMS[-1]), _FLAG)
     return assembler.cluster()
 
 
 def all_default_objects() -> tuple[Cluster, ...]:
     """Those of every minor that the package knows, for telling built-in bindings by content."""
     return tuple(default_objects(minor) for minor in (_OLD_MINOR, *MINORS))
+
+
+def with_defaults(cluster: Cluster, defaults: Cluster) -> Cluster:
+    """``cluster`` with the objects of ``defaults`` that it does not hold itself."""
+    objects = {
+        kind: _merged(defaults.objects.get(kind, ()), cluster.objects.get(kind, ()))
+        for kind in sorted({*cluster.objects, *defaults.objects})
+    }
+    kinds = {*objects, *(entry.kind for entry in cluster.coverage)}
+    entries = [_entry(cluster.coverage[kind], len(objects.get(kind, ()))) for kind in kinds]
+    inputs = (*cluster.coverage.inputs, InputForm(path=_FLAG, title="set of default objects"))
+    return replace(cluster, objects=objects, coverage=Coverage(entries, inputs))
+
+
+def _merged(defaults: Iterable[Loaded], own: Iterable[Loaded]) -> tuple[Loaded, ...]:
+    by_ref = {loaded.ref: loaded for loaded in (*defaults, *own)}
+    return tuple(sorted(by_ref.values(), key=lambda loaded: ref_order(loaded.ref)))
+
+
+def _entry(entry: KindCoverage, objects: int) -> KindCoverage:
+    """Defaults stand in for a kind that is absent, never for what is known to be lost."""
+    if entry.objects or not objects:
+        return entry
+    if entry.state is State.PARTIAL:
+        return replace(entry, objects=objects)
+    return replace(entry, objects=objects, state=State.ASSUMED, reasons=(_FLAG,))

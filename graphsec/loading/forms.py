@@ -25,6 +25,8 @@ class Form:
     never: tuple[str, ...] = ()
     #: True where the file name tells the kind of a list and the list is a full one.
     by_name: bool = False
+    #: True where the user chose the namespaces: a list is full for those alone.
+    chosen_namespaces: bool = False
 
 
 def _is_cluster_info_dump(paths: Sequence[PurePosixPath], head: bytes) -> bool:
@@ -45,9 +47,19 @@ def _is_tree(paths: Sequence[PurePosixPath], head: bytes) -> bool:
     return bool(paths)
 
 
+#: Objects that a program hands over.
+PYTHON = Form(id="I0", title="mapping", detect=lambda paths, head: False)
+
 #: In order: the first that detects wins.
 FORMS = (
-    Form(id="I9", title="kubectl cluster-info dump", detect=_is_cluster_info_dump, never=_DUMP_LACKS, by_name=True),
+    Form(
+        id="I9",
+        title="kubectl cluster-info dump",
+        detect=_is_cluster_info_dump,
+        never=_DUMP_LACKS,
+        by_name=True,
+        chosen_namespaces=True,
+    ),
     Form(
         id="I12",
         title="KubeHound dump",
@@ -56,8 +68,14 @@ FORMS = (
         by_name=True,
     ),
     Form(id="I7", title="directory tree", detect=_is_tree),
-    Form(id="I10", title="kubectl cluster-info dump", detect=_is_cluster_info_text, never=_DUMP_LACKS),
-    Form(id="I1", title="manifests or kubectl output", detect=lambda paths, head: True),
+    Form(
+        id="I10",
+        title="kubectl cluster-info dump",
+        detect=_is_cluster_info_text,
+        never=_DUMP_LACKS,
+        chosen_namespaces=True,
+    ),
+    Form(id="I1", title="file of manifests or kubectl output", detect=lambda paths, head: True),
 )
 
 

@@ -231,7 +231,9 @@ def _document(cursor: _Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[
         if end is None:
             yield from _fields(cursor, limits, decode, known)
     except _Malformed as error:
-        yield _problem(cursor, error, lost=start)
+        problem = _problem(cursor, error, lost=start)
+        # Of a list, what is lost may be of any kind in it.
+        yield problem._replace(kind=known.kind) if known.found else problem
         cursor.pos = cursor.size if error.truncated else _next_line_starting(cursor, b"{", error.offset)
         if not known.found:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from graphsec.errors import InputError
@@ -20,8 +21,7 @@ def load_memberships(given: str | Mapping[str, Any]) -> Memberships:
     if isinstance(given, Mapping):
         return Memberships.from_pairs(_pairs(given, "memberships"))
     try:
-        with open(given, "rb") as file:
-            data = file.read()
+        data = Path(given).read_bytes()
     except OSError as error:
         raise InputError(f"memberships `{given}` cannot be read: {error.strerror}") from error
     text, _ = decode_text(data)

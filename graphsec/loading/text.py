@@ -32,7 +32,11 @@ def decode_text(data: Buffer) -> tuple[str | None, list[Problem]]:
     raw = bytes(data)
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
-            problems = [] if encoding == "utf-8-sig" else [Problem("GS-IN-030", f"{encoding} by its byte order mark; transcoded", 1)]
+            problems = (
+                []
+                if encoding == "utf-8-sig"
+                else [Problem("GS-IN-030", f"{encoding} by its byte order mark; transcoded", 1)]
+            )
             try:
                 return raw.decode(encoding), problems
             except UnicodeDecodeError:

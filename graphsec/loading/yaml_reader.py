@@ -258,10 +258,14 @@ class _Reader:
                 yield from self._forbidden_before(len(self._text))
                 return
             yield from self._take_problems()
+            source = self._rest(problem)
+            if self._list and source is None:
+                # Of the rest of the list, what is lost may be of any kind in it.
+                problem = problem._replace(kind=_text(self._list[0], "kind"))
             # Where an item fails before its first event, going on meets it once more.
             if problem != told:
                 yield problem
-            told, source = problem, self._rest(problem)
+            told = problem
         if self._list:
             yield _envelope(*self._list)
 
@@ -368,7 +372,10 @@ class _Reader:
         forbidden = self._forbidden_before(event.end_mark.index + self._shift)
         yield from forbidden
         if listed:
-            pass
+            if "apiVersion" in root and "kind" not in root:
+                yield Problem(
+                    "GS-IN-040", "the list ends before its kind; what came before was kept", self._line(event)
+                )
         elif _is_list(root) and isinstance(items, Lines):  # through an alias or a merge
             for body, place in zip_longest(items, items.lines, fillvalue=line):
                 yield self._listed(body, place, _text(root, "kind"))
@@ -641,7 +648,9 @@ def _is_list(root: dict[Any, Any]) -> bool:
 
 
 def _envelope(root: dict[Any, Any], line: int) -> Envelope:
-    return Envelope(_text(root, "kind"), _text(root, "apiVersion"), line)
+    metadata = root.get("metadata")
+    paged = isinstance(metadata, dict) and bool(metadata.get("continue"))
+    return Envelope(_text(root, "kind"), _text(root, "apiVersion"), line, paged)
 
 
 def _text(root: dict[Any, Any], key: str) -> str:

@@ -44,13 +44,22 @@ class KindCoverage:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputForm:
+    """What one input turned out to be: ``path`` as the user gave it, and the kinds that such a form never holds."""
+
+    path: str
+    title: str
+    never: tuple[str, ...] = ()
+
+
 class Coverage:
     """Coverage by kind; a kind that no entry names is absent. Iterates in kind order."""
 
-    def __init__(self, entries: Iterable[KindCoverage], forms: tuple[str, ...] = ()) -> None:
+    def __init__(self, entries: Iterable[KindCoverage], inputs: tuple[InputForm, ...] = ()) -> None:
         self._entries = {entry.kind: entry for entry in sorted(entries, key=lambda entry: entry.kind)}
-        #: Titles of the input forms that were read, in input order.
-        self.forms = forms
+        #: What was read, in input order.
+        self.inputs = inputs
 
     def __iter__(self) -> Iterator[KindCoverage]:
         return iter(self._entries.values())

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphsec.compile import World
 from graphsec.errors import InputError
-from graphsec.model.coverage import RBAC_KINDS, Coverage, State
+from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, State
 
-_FULL_LIST = (
-    "clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,namespaces,nodes,pods,"
-    "deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs,services,endpointslices,ingresses,"
-    "networkpolicies,persistentvolumes,persistentvolumeclaims,configmaps,customresourcedefinitions,"
-    "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,"
-    "validatingadmissionpolicybindings,certificatesigningrequests"
-)
-#: The command that collects everything that graphsec reads; read-only.
-COLLECT = f"kubectl get {_FULL_LIST} -A -o json > cluster.json"
+#: Everything that graphsec reads, as kubectl names it, in the order of the command that collects it.
+RESOURCES = {
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+    "ServiceAccount": "serviceaccounts",
+    "Namespace": "namespaces",
+    "Node": "nodes",
+    "Pod": "pods",
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "ReplicaSet": "replicasets",
+    "Job": "jobs",
+    "CronJob": "cronjobs",
+    "Service": "services",
+    "EndpointSlice": "endpointslices",
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "PersistentVolume": "persistentvolumes",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
+    "ConfigMap": "configmaps",
+    "CustomResourceDefinition": "customresourcedefinitions",
+    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+    "CertificateSigningRequest": "certificatesigningrequests",
+}
+#: What a refused question on access asks for: little to collect, and it serves the questions on flows as well.
+_ACCESS = (*RBAC_KINDS, "ServiceAccount", "Namespace", "NetworkPolicy")
+_USABLE = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "Service", "ServiceAccount", "NetworkPolicy", "Node")
+
+
+def collect(kinds: Iterable[str], file: str) -> str:
+    """The read-only command that collects ``kinds`` into ``file``."""
+    wanted = set(kinds)
+    return f"kubectl get {','.join(name for kind, name in RESOURCES.items() if kind in wanted)} -A -o json > {file}"
+
+
+COLLECT = collect(RESOURCES, "cluster.json")
+COLLECT_RBAC = collect(_ACCESS, "rbac.json")
 COLLECT_SECRETS = (
     "kubectl get secrets -A -o custom-columns=NS:.metadata.namespace,NAME:.metadata.name,TYPE:.type > secrets.txt"
 )
-COLLECT_RBAC = (
-    "kubectl get clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,namespaces,networkpolicies "
-    "-A -o json > rbac.json"
-)
-_USABLE = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "Service", "ServiceAccount", "NetworkPolicy", "Node")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +69,6 @@ class Needs:
     noted: tuple[str, ...] = ()
 
 
-_WORKLOADS = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob")
 _RBAC = Needs(
     title="RBAC",
     required=RBAC_KINDS,
@@ -59,44 +88,66 @@ def require(world: World, ask: str) -> tuple[bool, tuple[str, ...]]:
     """(complete, warnings) for a question. Raises InputError where the input cannot support any answer."""
     needs = NEEDS[ask]
     coverage = world.coverage
-    if not any(coverage[kind].objects for kind in needs.required):
-        raise InputError(_refusal(ask, needs, coverage), help=_completion(coverage))
+    if not _has_any(coverage, needs):
+        raise InputError(_refusal(ask, needs, coverage), help=_completion(ask, coverage))
     lacking = coverage.lacking(needs.warned)
     return not lacking, tuple(_warning(coverage, kind) for kind in lacking)
-
-
-def _warning(coverage: Coverage, kind: str) -> str:
-    entry = coverage[kind]
-    if entry.state is State.ABSENT:
-        return f"no {kind} in the input: what such objects would grant is unknown"
-    return f"{kind} only in part ({'; '.join(entry.reasons)})"
-
-
-def _refusal(ask: str, needs: Needs, coverage: Coverage) -> str:
-    lines = [f"{ask} needs {needs.title}; this input has 0 of {len(needs.required)} {needs.title} kinds"]
-    if not coverage.forms:
-        lines.append("  the input holds no objects of theirs")
-    lines.extend(f"  it is a {form.partition(' ')[2]}{_never(form)}" for form in coverage.forms)
-    usable = [f"{coverage[kind].objects:,} {kind}s" for kind in _USABLE if coverage[kind].objects]
-    lines.append(f"  usable: {', '.join(usable) or 'nothing'}")
-    return "\n".join(lines)
-
-
-def _never(form: str) -> str:
-    return ", which never holds RBAC or NetworkPolicies" if form.startswith(("I9", "I10")) else ""
-
-
-def _completion(coverage: Coverage) -> str:
-    return f"complete it with\n    {COLLECT_RBAC}\n  and add `-f rbac.json`; `--with-defaults` adds the objects that every cluster has"
 
 
 def questions(coverage: Coverage) -> Iterator[tuple[str, str, str]]:
     """(question, yes | in part | no, why) of everything that can be asked of this coverage."""
     for ask, needs in NEEDS.items():
         lacking = coverage.lacking(needs.warned)
-        if not any(coverage[kind].objects for kind in needs.required):
-            yield ask, "no", f"no {needs.title} object"
+        if not _has_any(coverage, needs):
+            yield ask, "no", f"not one {needs.title} object"
         elif lacking:
-            yield ask, "in part", f"{', '.join(lacking)} absent or partial"
+            yield ask, "in part", ", ".join(f"{kind} {coverage[kind].state}" for kind in lacking)
         else:
             yield ask, "yes", ""
+
+
+def _has_any(coverage: Coverage, needs: Needs) -> bool:
+    return any(coverage[kind].objects for kind in needs.required)
+
+
+def _warning(coverage: Coverage, kind: str) -> str:
+    entry = coverage[kind]
+    reasons = f" ({'; '.join(entry.reasons)})" if entry.reasons else ""
+    if entry.state is State.ABSENT:
+        return f"no {kind} in the input{reasons}: what such objects would grant is unknown"
+    return f"{kind} only in part{reasons}"
+
+
+def _refusal(ask: str, needs: Needs, coverage: Coverage) -> str:
+    total = len(needs.required)
+    lost = [coverage[kind] for kind in needs.required if coverage[kind].state is State.PARTIAL]
+    usable = [f"{coverage[kind].objects:,} {kind}s" for kind in _USABLE if coverage[kind].objects]
+    lines = [
+        f"{ask} needs {needs.title}; this input has 0 of {total} {needs.title} kinds",
+        *(f"  {_described(given, needs)}" for given in coverage.inputs),
+        *(f"  {entry.kind} was lost: {'; '.join(entry.reasons)}" for entry in lost),
+        f"  usable: {', '.join(usable) or 'nothing'}",
+    ]
+    return "\n".join(lines)
+
+
+def _described(given: InputForm, needs: Needs) -> str:
+    never = f": never {needs.title} or NetworkPolicies" if {*needs.required} <= {*given.never} else ""
+    return f"{_shown(given)} is a {given.title}{never}"
+
+
+def _shown(given: InputForm) -> str:
+    return "standard input" if given.path == "-" else given.path
+
+
+def _completion(ask: str, coverage: Coverage) -> str:
+    missing = [kind for kind in _ACCESS if kind in RBAC_KINDS or not coverage[kind].objects]
+    files = " ".join(f"-f {shlex.quote(path)}" for path in (*(given.path for given in coverage.inputs), "rbac.json"))
+    return "\n".join(
+        (
+            "complete it with",
+            f"    {collect(missing, 'rbac.json')}",
+            f"    graphsec {ask} ... {files}",
+            "  `--with-defaults` adds the objects that every cluster has",
+        )
+    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphsec.compile import World
-from graphsec.model.coverage import RBAC_KINDS, KindCoverage, State
+from graphsec.model.coverage import RBAC_KINDS, Coverage, KindCoverage, State
 from graphsec.model.diagnostic import Severity
+from graphsec.model.discovery import builtin_kind_groups
 from graphsec.query._answer import Answer
-from graphsec.query._needs import COLLECT, NEEDS, questions
+from graphsec.query._needs import NEEDS, RESOURCES, collect, questions
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -21,8 +23,8 @@ _ALWAYS = (
     "Namespace",
     "Pod",
     "Node",
-    "Secret",
     "NetworkPolicy",
+    "Secret",
     "CustomResourceDefinition",
 )
 
@@ -68,7 +70,8 @@ class Inspect:
 
     def answer(self, world: World) -> Answer[InspectItem]:
         coverage = world.coverage
-        kinds = sorted({*(entry.kind for entry in coverage), *_ALWAYS}, key=lambda kind: (kind not in _ALWAYS, kind))
+        shown = {entry.kind for entry in coverage if entry.objects or entry.state is not State.ABSENT}
+        kinds = sorted({*shown, *_ALWAYS}, key=_needed_first)
         items = [InspectItem(entry=coverage[kind], needed_for=_needed_for(kind)) for kind in kinds]
         return Answer(
             question=self,
@@ -80,21 +83,42 @@ class Inspect:
         )
 
 
+def _needed_first(kind: str) -> tuple[int, str]:
+    """What questions need, then what is always shown, then the other built-in kinds, unknown ones last."""
+    if kind in _ALWAYS:
+        return _ALWAYS.index(kind) - len(_ALWAYS), kind
+    return int(kind not in builtin_kind_groups()), kind
+
+
 def _needed_for(kind: str) -> tuple[str, ...]:
     return tuple(ask for ask, needs in NEEDS.items() if kind in (*needs.required, *needs.warned))
 
 
 def _notes(world: World) -> list[str]:
-    notes = [f"input: {form.partition(' ')[2]}" for form in world.coverage.forms]
-    for ask, can, why in questions(world.coverage):
-        notes.append(f"{ask}: {can}{f' ({why})' if why else ''}")
-    lacking = [kind for kind in _ALWAYS if world.coverage[kind].state in (State.ABSENT, State.PARTIAL)]
-    if lacking:
-        notes.append(f"a complete input: {COLLECT}")
-    counts = dict.fromkeys(Severity, 0)
-    for diagnostic in world.diagnostics:
-        counts[diagnostic.severity] += 1
-    notes.append(
-        f"diagnostics: {counts[Severity.ERROR]} errors, {counts[Severity.WARNING]} warnings, {counts[Severity.INFO]} notes (--diagnostics)"
-    )
-    return notes
+    coverage = world.coverage
+    return [
+        *(f"input: {given.path} is a {given.title}" for given in coverage.inputs),
+        *_answerable(coverage),
+        *_completion(coverage),
+        _diagnostics(world),
+    ]
+
+
+def _answerable(coverage: Coverage) -> list[str]:
+    """`in part: who-can, can-i (Role absent)`: questions in the same position share a line."""
+    asks: dict[tuple[str, str], list[str]] = {}
+    for ask, can, why in questions(coverage):
+        asks.setdefault((can, why), []).append(ask)
+    words = {"yes": "can be answered", "in part": "in part", "no": "cannot be answered"}
+    return [f"{words[can]}: {', '.join(found)}{f' ({why})' if why else ''}" for (can, why), found in asks.items()]
+
+
+def _completion(coverage: Coverage) -> list[str]:
+    missing = [kind for kind in coverage.lacking(_ALWAYS) if kind in RESOURCES]
+    return [f"to complete it: {collect(missing, 'rest.json')}, then add `-f rest.json`"] if missing else []
+
+
+def _diagnostics(world: World) -> str:
+    counts = Counter(diagnostic.severity for diagnostic in world.diagnostics)
+    errors, warnings, infos = (counts[severity] for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO))
+    return f"diagnostics: {errors} errors, {warnings} warnings, {infos} notes (--diagnostics)"
