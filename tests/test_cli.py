@@ -271,7 +271,7 @@ class TestStreams:
         assert head.split() == ["SUBJECT", "KIND", "SCOPE", "VIA"]
         limited = graphsec(f"{command} --limit 1")
         assert len(limited.out.splitlines()) == 2
-        assert "1 more rows" in limited.err
+        assert "1 more row " in limited.err
         assert len(graphsec(f"{command} --no-headers").out.splitlines()) == len(rows)
 
     @pytest.mark.usefixtures("world")
