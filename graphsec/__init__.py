@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphsec.query._answer import Answer, Evidence
     from graphsec.query.can_i import Decision
     from graphsec.query.what_can import Grant
-    from graphsec.query.who_can import AccessItem as Access
+    from graphsec.query.who_can import Access
 
 _HOMES = {
     "can_i": "api", "covers": "api", "load": "api", "what_can": "api", "who_can": "api",
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'graphsec' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"graphsec.{home}"), "AccessItem" if name == "Access" else name)
+    value = getattr(import_module(f"graphsec.{home}"), name)
     globals()[name] = value
     return value
 

@@ -28,7 +28,7 @@ from graphsec.query._answer import Answer
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.what_can import Grant, WhatCan
-from graphsec.query.who_can import AccessItem, WhoCan
+from graphsec.query.who_can import Access, WhoCan
 
 _VERSION = re.compile(r"v?1\.(\d+)(\..*)?$")
 
@@ -127,7 +127,7 @@ def who_can(
     url: str = "",
     any_namespace: bool = False,
     any_name: bool = False,
-) -> Answer[AccessItem]:
+) -> Answer[Access]:
     """Everyone who may do ``verb`` (any of several), as bindings name them; ``Group system:masters`` always (S-47).
 
     Raises InputError where the input holds no RBAC object, UsageError for neither or both of resource and URL.

@@ -33,13 +33,13 @@ from graphsec.model.ref import Ref, Source, ref_order
 CLUSTER = ""
 #: A rule with a larger cross product than this is kept aside and matched itself, against hostile input.
 _MAX_POSTINGS = 2_000
-#: Results that an Access remembers, e.g. the cluster-wide holders of a request asked of many namespaces.
+#: Results that an AccessIndex remembers, e.g. the cluster-wide holders of a request asked of many namespaces.
 _REMEMBERED = 64
 
 T = TypeVar("T")
 
 
-class Access:
+class AccessIndex:
     """The compiled RBAC of a cluster. Immutable; ids are positions in ``subjects``, ``rules`` and ``bindings``."""
 
     def __init__(self, roles: Mapping[Ref, Role], aggregation: Aggregation, reader: _BindingReader) -> None:
@@ -50,7 +50,6 @@ class Access:
         self.subjects: Sequence[Ref] = reader.subjects
         #: Subject ids by binding.
         self.subjects_of: Sequence[tuple[int, ...]] = reader.subjects_of
-        self.rules: list[PolicyRule] = []
         self._rule_ids: dict[PolicyRule, int] = {}
         #: Content is the sequence of distinct rules of a role; roles that say the same share one.
         self._contents: list[tuple[int, ...]] = []
@@ -59,6 +58,7 @@ class Access:
         self._at_cluster: dict[int, list[int]] = defaultdict(list)
         self._namespaced: dict[int, list[int]] = defaultdict(list)
         self._index_bindings(reader.referring())
+        self.rules: Sequence[PolicyRule] = tuple(self._rule_ids)
         self._contents_with = self._invert_contents()
         self._postings: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         self._named_postings: dict[tuple[str, str, str], list[int]] = defaultdict(list)
@@ -83,10 +83,7 @@ class Access:
             (self._namespaced if namespaced else self._at_cluster)[content] += bindings
 
     def _rule_id(self, rule: PolicyRule) -> int:
-        found = self._rule_ids.setdefault(rule, len(self.rules))
-        if found == len(self.rules):
-            self.rules.append(rule)
-        return found
+        return self._rule_ids.setdefault(rule, len(self._rule_ids))
 
     def _invert_contents(self) -> list[list[int]]:
         contents_with: list[list[int]] = [[] for _ in self.rules]
@@ -220,7 +217,7 @@ class Access:
         return {ref: self._contents[content] for ref, content in self._content_of.items()}
 
 
-def grant_access(cluster: Cluster) -> Access:
+def grant_access(cluster: Cluster) -> AccessIndex:
     """Roles with effective rules, bindings with subjects as they match."""
     cluster_roles = {loaded.ref.name: loaded for loaded in cluster.of("ClusterRole")}
     aggregation = aggregate({name: loaded.body for name, loaded in cluster_roles.items()})
@@ -229,7 +226,7 @@ def grant_access(cluster: Cluster) -> Access:
         reader = _BindingReader()
         for loaded in cluster.of("ClusterRoleBinding", "RoleBinding"):
             reader.add(loaded)
-        return Access(roles, aggregation, reader)
+        return AccessIndex(roles, aggregation, reader)
 
 
 def _role(loaded: Loaded, cluster_roles: Mapping[str, Loaded], aggregation: Aggregation) -> Role:
@@ -328,7 +325,8 @@ def principal(subject: WireSubject, scope: str | None) -> Ref | None:
             if not namespace:
                 return None
             account = Ref("ServiceAccount", subject.name, namespace)
-            # Only the user name counts: a colon may make it one that is no ServiceAccount's (S-40).
-            return subject_ref(username(account)) if ":" in namespace or ":" in subject.name else account
+            # Only the user name counts: a colon or an empty name may make it one that is no ServiceAccount's (S-40).
+            plain = subject.name and ":" not in namespace and ":" not in subject.name
+            return account if plain else subject_ref(username(account))
         case _:
             return None

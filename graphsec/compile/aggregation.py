@@ -31,14 +31,22 @@ def aggregate(roles: Mapping[str, StoredRole]) -> Aggregation:
     """Effective rules of all ClusterRoles. Stored rules count where all that they depend on was read from a server."""
     names = sorted(roles)
     feeders = {name: _selected(name, roles, names) for name in names if roles[name].selectors is not None}
-    computed, unsettled = _fixed_point({name: roles[name].rules for name in names}, feeders)
     stored = {name for name in feeders if _is_stored(name, roles, feeders)}
+    rules, unsettled = _fixed_point(
+        {name: roles[name].rules for name in names},
+        {name: found for name, found in feeders.items() if name not in stored},
+    )
     return Aggregation(
-        rules={name: roles[name].rules if name in stored else computed[name] for name in names},
+        rules=rules,
         feeders=feeders,
-        drifted=tuple(name for name in sorted(stored) if set(computed[name]) != set(roles[name].rules)),
+        drifted=tuple(name for name in sorted(stored) if _drifts(rules[name], _union(rules, feeders[name]))),
         unsettled=unsettled,
     )
+
+
+def _drifts(stored: Rules, selected: Rules) -> bool:
+    """An empty selection leaves hand-written rules (S-50)."""
+    return bool(selected) and set(stored) != set(selected)
 
 
 def _selected(name: str, roles: Mapping[str, StoredRole], names: list[str]) -> tuple[str, ...]:
@@ -64,7 +72,7 @@ def _fixed_point(
 
 
 def _sync(name: str, rules: dict[str, Rules], feeders: tuple[str, ...]) -> bool:
-    union = tuple(dict.fromkeys(rule for feeder in feeders for rule in rules[feeder]))
+    union = _union(rules, feeders)
     # An empty union is applied without `rules`, so hand-written ones stay (S-50).
     if not union or union == rules[name]:
         return False
@@ -72,8 +80,22 @@ def _sync(name: str, rules: dict[str, Rules], feeders: tuple[str, ...]) -> bool:
     return True
 
 
+def _union(rules: Mapping[str, Rules], feeders: tuple[str, ...]) -> Rules:
+    return tuple(dict.fromkeys(rule for feeder in feeders for rule in rules[feeder]))
+
+
 def _is_stored(name: str, roles: Mapping[str, StoredRole], feeders: Mapping[str, tuple[str, ...]]) -> bool:
-    return roles[name].live and all(roles[feeder].live for feeder in feeders[name])
+    """Whether this role and every role that reaches it was read from a server: then its controller has run."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if not roles[current].live:
+            return False
+        if current not in seen:
+            seen.add(current)
+            waiting += feeders.get(current, ())
+    return True
 
 
 def origin(aggregation: Aggregation, name: str, rule: PolicyRule) -> str:

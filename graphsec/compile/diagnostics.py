@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphsec.compile.access import Access, principal
+from graphsec.compile.access import AccessIndex, principal
 from graphsec.compile.validation import role_complaints, role_ref_complaints, subject_complaints
 from graphsec.model.cluster import Cluster
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.objects import Loaded, WireBinding
 
 
-def rbac_diagnostics(cluster: Cluster, access: Access) -> Iterator[Diagnostic]:
+def rbac_diagnostics(cluster: Cluster, access: AccessIndex) -> Iterator[Diagnostic]:
     """Drift and cycles of aggregation, what admission refuses (S-45), subjects and roles that match nothing."""
     aggregated = {loaded.ref.name: loaded for loaded in cluster.of("ClusterRole")}
     for name in access.aggregation.drifted:

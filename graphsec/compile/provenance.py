@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-from graphsec.compile.access import Access
+from graphsec.compile.access import AccessIndex
 from graphsec.model.rbac import Binding, PolicyRule, covers
 from graphsec.model.ref import Ref
 
@@ -12,16 +12,23 @@ from graphsec.model.ref import Ref
 class Provenance:
     """Compares bindings with those that Kubernetes ships, over all minors that the package knows."""
 
-    def __init__(self, access: Access, defaults: Iterable[Access]) -> None:
+    def __init__(self, access: AccessIndex, defaults: Iterable[AccessIndex]) -> None:
         self._access = access
         self._subjects: dict[tuple[Ref, Ref], set[Ref]] = {}
         self._rules: dict[Ref, dict[PolicyRule, None]] = {}
         self._bindings = {binding.ref: binding for binding in access.bindings}
         self._known: dict[Ref, bool] = {}
+        self._shipped: set[Ref] = set()
         for default in defaults:
+            self._shipped.update(default.roles)
             for binding in default.bindings:
                 self._subjects.setdefault((binding.ref, binding.role), set()).update(binding.subjects)
                 self._rules.setdefault(binding.role, {}).update(dict.fromkeys(default.roles[binding.role].rules))
+
+    @property
+    def shipped_roles(self) -> Container[Ref]:
+        """Every role that Kubernetes ships in some minor."""
+        return self._shipped
 
     def is_builtin(self, binding: Ref) -> bool:
         """Whether a binding of this name, role and no further subjects is shipped, with a role that grants no more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from graphsec.compile.access import Access
+from graphsec.compile.access import AccessIndex
 from graphsec.graph import Builder, Graph
 from graphsec.model.cluster import Cluster
 from graphsec.model.memberships import Memberships
@@ -26,7 +26,7 @@ _KINDS = {kind.value: kind for kind in NodeKind} | dict.fromkeys(WORKLOADS, Node
 _Build = Builder[NodeKind, EdgeKind]
 
 
-def build_graph(cluster: Cluster, access: Access, memberships: Memberships) -> Graph[NodeKind, EdgeKind]:
+def build_graph(cluster: Cluster, access: AccessIndex, memberships: Memberships) -> Graph[NodeKind, EdgeKind]:
     """Inventory as nodes; access, then workloads, then traffic as edges."""
     builder: _Build = Builder()
     for ref in cluster.inventory:
@@ -44,7 +44,7 @@ def _node(builder: _Build, ref: Ref) -> Ref:
     return ref
 
 
-def _add_access(builder: _Build, access: Access) -> None:
+def _add_access(builder: _Build, access: AccessIndex) -> None:
     for binding in access.bindings:
         node = _node(builder, binding.ref)
         builder.edge(node, _node(builder, binding.role), EdgeKind.REFERS_TO, binding.scope)

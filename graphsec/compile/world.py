@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from graphsec.compile.access import Access, grant_access
+from graphsec.compile.access import AccessIndex, grant_access
 from graphsec.compile.diagnostics import rbac_diagnostics
 from graphsec.compile.provenance import Provenance
 from graphsec.graph import Graph
@@ -31,7 +31,7 @@ class World:
     """A cluster with its meaning. Immutable; parts that not every question needs are computed when first asked for."""
 
     cluster: Cluster
-    access: Access
+    access: AccessIndex
     memberships: Memberships = field(default_factory=Memberships)
     #: Minor version whose behaviour is assumed, and whether the user said so.
     minor: int = DEFAULT_MINOR

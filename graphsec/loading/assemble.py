@@ -175,7 +175,8 @@ class Assembler:
         if item.list_kind or (self._file.by_name and self._file.hint):
             return False
         if isinstance(item.body, bytes):
-            return b'"kind"' not in item.body[:512] and not _has_kind(item.body)
+            # What names its version names its kind.
+            return b'"apiVersion"' not in item.body[:64] and not _has_kind(item.body)
         return not item.body.get("kind")
 
     def _listed(self, envelope: Envelope, kind: str) -> None:

@@ -39,8 +39,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("a question is about either a resource or a URL")
 
     def request(self, verb: str) -> Request:
-        """The request of one verb on this."""
-        return Request(verb=verb, **msgspec.structs.asdict(self))
+        """The request of one verb on this; a URL has no namespace."""
+        namespace = "" if self.url else self.namespace
+        return Request(verb=verb, **{**msgspec.structs.asdict(self), "namespace": namespace})
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

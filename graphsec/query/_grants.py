@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graphsec.compile import Access, World
+from graphsec.compile import AccessIndex, World
 from graphsec.model.rbac import MASTERS, PolicyRule
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Evidence
@@ -18,7 +18,7 @@ MASTERS_GROUP = Ref("Group", MASTERS)
 MASTERS_EVIDENCE = Evidence(semantics="S-47: system:masters is allowed everything before any authorizer runs")
 
 
-def evidence(access: Access, binding_index: int, rule: PolicyRule | int, subject: Ref | None = None) -> Evidence:
+def evidence(access: AccessIndex, binding_index: int, rule: PolicyRule | int, subject: Ref | None = None) -> Evidence:
     """Evidence for a grant through a binding; ``rule`` is a rule of its role or the position of one."""
     binding = access.bindings[binding_index]
     role = access.roles[binding.role]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from graphsec.compile import CLUSTER, World
 from graphsec.model.rbac import ALL, RBAC_GROUP, Request
@@ -26,6 +26,8 @@ def inert_because(world: World, request: Request, scope: str) -> str:
         return "no real request asks for this literal subresource (S-15)"
     if request.verb == "deletecollection" and request.name:
         return "deletecollection never has a name (S-33)"
+    if not _serves(world, request):
+        return f"no real request has the verb {request.verb} on {request.resource}/{request.subresource}"
     if scope == CLUSTER or world.discovery.namespaced(request.group, request.resource) is not False:
         return ""
     if _asked_in_namespace(request, scope):
@@ -53,14 +55,24 @@ def scope_unknown(world: World, request: Request) -> bool:
     )
 
 
+def _serves(world: World, request: Request) -> bool:
+    """False for a verb that a subresource of the discovery table does not serve, such as list on pods/exec."""
+    resource = world.discovery.get(request.group, request.resource)
+    verbs = resource.subresources.get(request.subresource, ()) if resource and not resource.custom else ()
+    return not verbs or request.verb in (*verbs, ALL)
+
+
 def unmet_condition(world: World, principals: Sequence[Ref], request: Request) -> str:
     """What else a request must be allowed before it does anything, "" if nothing or if it is."""
-    if not needs_create(world, request):
-        return ""
-    create = msgspec.structs.replace(request, verb="create")
-    if world.access.first_allowing(principals, create):
-        return ""
-    return f"from 1.{_UPGRADE_MINOR} on also needs create {request.resource}/{request.subresource}, which is not granted (S-37)"
+    first_allowing = world.access.first_allowing
+    if needs_create(world, request) and not first_allowing(principals, replace(request, verb="create")):
+        create = f"create {request.resource}/{request.subresource}"
+        return f"from 1.{_UPGRADE_MINOR} on also needs {create}, which is not granted (S-37)"
+    if request.verb == "create" and request.name and not request.subresource:
+        plain, apply = replace(request, name=""), replace(request, verb="patch")
+        if not first_allowing(principals, plain) and not first_allowing(principals, apply):
+            return "a create has no name (S-31); an apply has, and needs patch, which is not granted (S-34)"
+    return ""
 
 
 def needs_create(world: World, request: Request) -> bool:

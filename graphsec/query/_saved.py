@@ -31,7 +31,7 @@ from graphsec.query._subjects import parse_subject
 from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.what_can import Grant, WhatCan
-from graphsec.query.who_can import AccessItem, WhoCan
+from graphsec.query.who_can import Access, WhoCan
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Confidence = Literal["low", "medium", "high"]
@@ -143,12 +143,12 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
             for target in self.targets()
         ]
 
-    def kept(self, world: World, items: Iterable[AccessItem]) -> list[AccessItem]:
+    def kept(self, world: World, items: Iterable[Access]) -> list[Access]:
         """The items of all requests without those left out: one per subject and scope, as who-can lists them."""
         wanted = [item for item in items if self.builtin or not is_builtin(world, item.because)]
         if self.effective_only:
             wanted = [item for item in wanted if item.effective and not item.unmet]
-        merged: dict[tuple[Any, ...], AccessItem] = {}
+        merged: dict[tuple[Any, ...], Access] = {}
         for item in wanted:
             key = _place(item)
             merged[key] = _merged(merged[key], item) if key in merged else item
@@ -293,14 +293,14 @@ def _union(sequences: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(value for sequence in sequences for value in sequence))
 
 
-def _place(item: AccessItem) -> tuple[Any, ...]:
+def _place(item: Access) -> tuple[Any, ...]:
     """What tells findings apart, in canonical order; a namespace may be called "cluster" too."""
     binding = item.because[0].binding
     namespace = binding.namespace or "" if binding else ""
     return item.subject != MASTERS_GROUP, namespace, ref_order(item.subject), bool(item.names)
 
 
-def _merged(first: AccessItem, second: AccessItem) -> AccessItem:
+def _merged(first: Access, second: Access) -> Access:
     """One finding for what a subject holds in one scope through several requests."""
     return msgspec.structs.replace(
         first,

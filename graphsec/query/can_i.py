@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from graphsec.compile import CLUSTER, World
-from graphsec.model.coverage import State
 from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence, rule_text
+from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, unmet_condition
 from graphsec.query._words import flag, target_words, verb_words
@@ -22,7 +22,8 @@ from graphsec.query._words import flag, target_words, verb_words
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
-_SHIPPED_ROLES = ("cluster-admin", "admin", "edit", "view")
+#: Requests of these pass the Node authorizer too, which no RBAC object shows.
+NODES = Ref("Group", "system:nodes")
 
 
 COLUMNS = ("ANSWER", "REASON")
@@ -39,8 +40,8 @@ class Decision:
     effective: bool = True
     #: A further request that must be allowed and is not.
     unmet: str = ""
-    #: Bindings of the subject to roles whose content the input does not hold.
-    undetermined: tuple[Ref, ...] = ()
+    #: Why a "no" may be wrong: roles that the input does not hold, or another authorizer.
+    undetermined: str = ""
     complete: bool = True
     subject: Ref = Ref("User", "")
     request: Request = Request(verb="")
@@ -155,7 +156,7 @@ def _decide(world: World, principals: tuple[Ref, ...], request: Request, decide:
     found = world.access.first_allowing(principals, request)
     if found is None:
         waiting = _undetermined(world, principals, request)
-        reason = _refusal(world, request, waiting)
+        reason = waiting or f"no binding grants {request}"
         return decide(verdict="no", reason=reason, undetermined=waiting, request=request)
     binding = world.access.bindings[found[0]]
     subject = next(principal for principal in principals if principal in binding.subjects)
@@ -179,22 +180,11 @@ def _inert(world: World, principals: tuple[Ref, ...], request: Request, scope: s
     return reason
 
 
-def _undetermined(world: World, principals: tuple[Ref, ...], request: Request) -> tuple[Ref, ...]:
-    """Bindings of the principals to roles that the input should hold and does not: their content is unknown."""
-    absent = world.coverage["ClusterRole"].state in (State.ABSENT, State.PARTIAL)
-    return tuple(
-        binding.ref
-        for binding in world.access.dangling()
-        if binding.scope in (CLUSTER, request.namespace)
-        and any(principal in binding.subjects for principal in principals)
-        and binding.role.kind == "ClusterRole"
-        and (absent or binding.role.name in _SHIPPED_ROLES)
-    )
-
-
-def _refusal(world: World, request: Request, waiting: tuple[Ref, ...]) -> str:
-    if waiting:
-        roles = {binding.ref: binding.role for binding in world.access.bindings}
-        missing = ", ".join(f"{ref} → {roles[ref]}" for ref in waiting[:3])
-        return f"depends on roles that are not in the input: {missing} (--with-defaults adds the shipped ones)"
-    return f"no binding grants {request}"
+def _undetermined(world: World, principals: tuple[Ref, ...], request: Request) -> str:
+    waiting = unresolved(world, request.namespace)
+    concerned = [binding for binding in waiting if any(principal in binding.subjects for principal in principals)]
+    if concerned:
+        return warning(world, concerned)
+    if NODES in principals:
+        return f"no binding grants {request}; what nodes may do with the objects of their pods decides the Node authorizer (S-80)"
+    return ""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphsec.compile import World
 from graphsec.model.coverage import RBAC_KINDS, Coverage, KindCoverage, State
-from graphsec.model.diagnostic import Severity
 from graphsec.model.discovery import builtin_kind_groups
 from graphsec.query._answer import Answer
 from graphsec.query._needs import NEEDS, RESOURCES, collect, questions
@@ -79,7 +77,7 @@ class Inspect:
             complete=not coverage.lacking(RBAC_KINDS),
             coverage=coverage,
             diagnostics=world.diagnostics,
-            notes=tuple(_notes(world)),
+            notes=tuple(_notes(coverage)),
         )
 
 
@@ -94,13 +92,11 @@ def _needed_for(kind: str) -> tuple[str, ...]:
     return tuple(ask for ask, needs in NEEDS.items() if kind in (*needs.required, *needs.warned))
 
 
-def _notes(world: World) -> list[str]:
-    coverage = world.coverage
+def _notes(coverage: Coverage) -> list[str]:
     return [
         *(f"input: {given.path} is a {given.title}" for given in coverage.inputs),
         *_answerable(coverage),
         *_completion(coverage),
-        _diagnostics(world),
     ]
 
 
@@ -116,9 +112,3 @@ def _answerable(coverage: Coverage) -> list[str]:
 def _completion(coverage: Coverage) -> list[str]:
     missing = [kind for kind in coverage.lacking(_ALWAYS) if kind in RESOURCES]
     return [f"to complete it: {collect(missing, 'rest.json')}, then add `-f rest.json`"] if missing else []
-
-
-def _diagnostics(world: World) -> str:
-    counts = Counter(diagnostic.severity for diagnostic in world.diagnostics)
-    errors, warnings, infos = (counts[severity] for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO))
-    return f"diagnostics: {errors} errors, {warnings} warnings, {infos} notes (--diagnostics)"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
-from graphsec.compile import CLUSTER, Access, World
-from graphsec.model.rbac import Request, Target, subject_ref
+from graphsec.compile import CLUSTER, AccessIndex, World
+from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Deferred, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, MASTERS_GROUP, draw_grant, evidence
+from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, needs_create, scope_unknown, unmet_condition
 from graphsec.query._words import flag, target_words, verb_words
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
 
+#: What the Node authorizer gives nodes, by the pods that run on them.
+_READ_BY_NODES = {("", "secrets"), ("", "configmaps"), ("", "persistentvolumeclaims"), ("", "persistentvolumes")}
 COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VIA")
 WIDE_COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VERBS", "NAMES", "VIA", "BINDING AT", "RULE AT")
 
 
-class AccessItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One holder in one scope. ``names`` are resourceNames, () is all; ``inert`` says why it serves no real request."""
 
     subject: Ref
@@ -127,13 +130,14 @@ class WhoCan:
             **msgspec.structs.asdict(self.target),
             "anyNamespace": self.any_namespace,
             "anyName": self.any_name,
+            "asPeople": self.as_people,
         }
 
-    def answer(self, world: World) -> Answer[AccessItem]:
+    def answer(self, world: World) -> Answer[Access]:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
         rows = _Rows(world, self)
-        items: Sequence[AccessItem] = Deferred(len(rows), rows.items)
+        items: Sequence[Access] = Deferred(len(rows), rows.items)
         if self.as_people:
             items = _with_people(items)
         return Answer(
@@ -143,8 +147,12 @@ class WhoCan:
             coverage=world.coverage,
             diagnostics=world.diagnostics,
             notes=tuple(self._notes(world)),
-            warnings=warnings,
+            warnings=(*warnings, *self._unresolved(world)),
         )
+
+    def _unresolved(self, world: World) -> list[str]:
+        namespace = None if self.any_namespace else "" if self.target.url else self.target.namespace
+        return [text for text in [warning(world, unresolved(world, namespace))] if text]
 
     def _notes(self, world: World) -> list[str]:
         target = self.target
@@ -153,6 +161,10 @@ class WhoCan:
             notes.append(f"`{target.resource}` is not in the discovery table: its scope is unknown, both are evaluated")
         if any(needs_create(world, target.request(verb)) for verb in self.verbs) and not world.minor_stated:
             notes.append(f"Kubernetes 1.{world.minor} is assumed (--k8s-version)")
+        if not world.memberships:
+            notes.append("who is in which group is not in the input (--memberships)")
+        if (target.group, target.resource) in _READ_BY_NODES:
+            notes.append(f"nodes read the {target.resource} of their pods through the Node authorizer (S-80)")
         return notes
 
     def _scope(self) -> str:
@@ -177,7 +189,7 @@ class _Request(NamedTuple):
 class _Holding:
     """Which role contents grant a request, and to whom at cluster scope. Read-only, so that questions share it."""
 
-    def __init__(self, access: Access, asked: _Request) -> None:
+    def __init__(self, access: AccessIndex, asked: _Request) -> None:
         self.contents: dict[int, _Held] = {}
         for position, request in enumerate(asked.requests):
             bit = 1 << position
@@ -192,7 +204,7 @@ class _Holding:
         self.any_limited = any(somewhere for _, somewhere, _ in self.contents.values())
         self.at_cluster = self.grants(access, access.bindings_at_cluster()).get(CLUSTER, {})
 
-    def grants(self, access: Access, bindings_to: Mapping[int, Sequence[int]]) -> dict[str, _Grants]:
+    def grants(self, access: AccessIndex, bindings_to: Mapping[int, Sequence[int]]) -> dict[str, _Grants]:
         """scope -> subject -> grants, from bindings by the content of their role."""
         found: dict[str, _Grants] = defaultdict(lambda: defaultdict(list))
         bindings, subjects_of = access.bindings, access.subjects_of
@@ -214,7 +226,7 @@ class _Rows:
     def __init__(self, world: World, question: WhoCan) -> None:
         self.world = world
         self.question = question
-        self.access: Access = world.access
+        self.access: AccessIndex = world.access
         everywhere = msgspec.structs.replace(question.target, namespace="")
         asked = _Request(tuple(everywhere.request(verb) for verb in question.verbs), question.any_name)
         holding = world.access.once(asked, lambda: _Holding(world.access, asked))
@@ -253,11 +265,11 @@ class _Rows:
             somewhere |= held[1]
         return everywhere, somewhere & ~everywhere
 
-    def items(self) -> tuple[AccessItem, ...]:
+    def items(self) -> tuple[Access, ...]:
         """In canonical order: system:masters, then cluster scope, then namespaces; subjects in order, unlimited first."""
         ranks = self.access.ranks
         masters: list[Evidence] = [MASTERS_EVIDENCE]
-        items: list[AccessItem] = []
+        items: list[Access] = []
         for scope in sorted(self._found):
             found = self._found[scope]
             for subject in sorted(found, key=ranks.__getitem__):
@@ -271,21 +283,22 @@ class _Rows:
                     items.append(self._item(subject, scope, grants, everywhere, limited=False))
                 if somewhere:
                     items.append(self._item(subject, scope, grants, somewhere, limited=True))
-        first = AccessItem(
+        first = Access(
             subject=MASTERS_GROUP,
             scope="cluster",
             verbs=self.question.verbs,
             names=(),
             because=tuple(masters),
             target=self._target,
+            members=self.world.memberships.members.get(MASTERS, ()),
         )
         return (first, *items)
 
-    def _item(self, subject: int, scope: str, grants: list[tuple[int, int]], bits: int, *, limited: bool) -> AccessItem:
+    def _item(self, subject: int, scope: str, grants: list[tuple[int, int]], bits: int, *, limited: bool) -> Access:
         ref = self.access.subjects[subject]
         proofs = self._proofs(grants, bits, limited=limited)
         names = {name for proof in proofs if proof.rule for name in proof.rule.names} if limited else ()
-        return AccessItem(
+        return Access(
             subject=ref,
             scope=scope or "cluster",
             verbs=self._verbs(bits),
@@ -293,7 +306,7 @@ class _Rows:
             because=proofs,
             target=self._target,
             inert=self._inert_because(scope, bits, limited),
-            unmet=self._unmet(ref, scope, bits),
+            unmet=self._unmet(ref, scope, proofs, bits, limited),
             members=self.world.memberships.members.get(ref.name, ()) if ref.kind == "Group" else (),
         )
 
@@ -330,16 +343,25 @@ class _Rows:
             return "deletecollection never has a name (S-33)"
         return inert_because(self.world, self.question.target.request(verb), scope)
 
-    def _unmet(self, subject: Ref, scope: str, bits: int) -> str:
-        if self._verbs(bits) != ("get",) or not needs_create(self.world, self.question.target.request("get")):
+    def _unmet(self, subject: Ref, scope: str, proofs: tuple[Evidence, ...], bits: int, limited: bool) -> str:
+        """A reason that holds for every verb that has real requests at all."""
+        real = [verb for verb in self._verbs(bits) if not self._inert_verb(verb, scope, limited)]
+        name = self.question.target.name or (proofs[0].rule.names[0] if limited and proofs[0].rule else "")
+        if not real or not all(self._is_conditional(verb, name) for verb in real):
             return ""
-        placed = msgspec.structs.replace(self.question.target.request("get"), namespace=scope)
-        return unmet_condition(self.world, self.world.principals_of(subject), placed)
+        placed = msgspec.structs.replace(self.question.target, namespace=scope, name=name)
+        principals = self.world.principals_of(subject)
+        reasons = [unmet_condition(self.world, principals, placed.request(verb)) for verb in real]
+        return reasons[0] if all(reasons) else ""
+
+    def _is_conditional(self, verb: str, name: str) -> bool:
+        """Whether a further request may be needed at all: asked before anything is looked up."""
+        return bool(verb == "create" and name) or needs_create(self.world, self.question.target.request(verb))
 
 
-def _with_people(items: Sequence[AccessItem]) -> tuple[AccessItem, ...]:
+def _with_people(items: Sequence[Access]) -> tuple[Access, ...]:
     """Behind each group, the members that the membership file names."""
-    people: list[AccessItem] = []
+    people: list[Access] = []
     for item in items:
         people.append(item)
         people += [

@@ -1,0 +1,49 @@
+"""Bindings to roles that the input does not hold: where it should, what they grant is unknown and not nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphsec.compile import CLUSTER, World
+from graphsec.model.coverage import State
+from graphsec.model.rbac import Binding
+from graphsec.model.ref import Ref
+
+_SHOWN = 3
+
+
+def unresolved(world: World, namespace: str | None = None) -> list[Binding]:
+    """Dangling bindings whose role may well exist, in one namespace ("" is cluster scope) or (None) anywhere.
+
+    In a listing of a whole cluster a missing role is missing (S-02); in manifests it is a role of somebody else.
+    """
+    listed = any(loaded.body.live for loaded in world.cluster.of("ClusterRole", "Role"))
+    return [
+        binding
+        for binding in world.access.dangling()
+        if (namespace is None or binding.scope in (CLUSTER, namespace))
+        and _may_exist(world.coverage[binding.role.kind].state, listed=listed)
+    ]
+
+
+def _may_exist(state: State, *, listed: bool) -> bool:
+    if state in (State.COMPLETE, State.EMPTY):
+        return False
+    return state in (State.ABSENT, State.PARTIAL) or not listed
+
+
+def warning(world: World, bindings: Iterable[Binding]) -> str:
+    """A sentence about unresolved bindings, "" if there are none."""
+    found = list(bindings)
+    if not found:
+        return ""
+    shown = ", ".join(f"{binding.ref} → {binding.role}" for binding in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    hint = (
+        "; --with-defaults adds the shipped ones" if any(_is_shipped(world, binding.role) for binding in found) else ""
+    )
+    return f"what these grant is unknown, their roles are not in the input: {shown}{more}{hint}"
+
+
+def _is_shipped(world: World, role: Ref) -> bool:
+    return role in world.provenance.shipped_roles
