@@ -139,7 +139,6 @@ class TestSameAnswers:
                 world = gs.load(path)
                 assert answers(world) == answers(reference)
                 assert codes(world) == found
-                assert answers(gs.load(path.with_name(path.name))) == answers(reference)
 
 
 def tuple_of(mapping: dict[str, Any]) -> dict[str, Any]:
@@ -351,13 +350,7 @@ class TestClusterInfo:
     def test_cut_inside_a_log(self, tmp_path: Path) -> None:
         text = (FORMS / "cluster-info.txt").read_text(encoding="utf-8")
         path = tmp_path / "dump.txt"
-        path.write_text(text[: text.rindex("==== END logs")], encoding="utf-8")
-        # A forged END line ends the log of a dump that was cut before the real one: nothing tells the two apart.
-        path.write_text(
-            path.read_text(encoding="utf-8").partition("==== START logs")[0]
-            + "==== START logs for container a of pod b/c ====\n{",
-            encoding="utf-8",
-        )
+        path.write_text(text.partition("==== START logs")[0] + "==== START logs for container a of pod b/c ====\n{")
         world = gs.load(path)
         assert codes(world) == ["GS-IN-040"]
         assert [loaded.ref.name for loaded in world.cluster.of("Pod")] == ["bot-0"]

@@ -72,6 +72,11 @@ class Common:
     ] = _LIMITS.inflated_bytes
 
     @property
+    def scope(self) -> str:
+        """The namespace to ask in; `-A` overrides `-n`, as in kubectl."""
+        return "" if self.all_namespaces else self.namespace
+
+    @property
     def limits(self) -> Limits:
         return Limits(
             depth=self.max_depth,

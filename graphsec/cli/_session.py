@@ -85,12 +85,18 @@ def warn(text: str, common: Common) -> None:
     say(f"Warning: {text}", common)
 
 
-def without_builtin(world: World, answer: Answer[Any], common: Common) -> tuple[Answer[Any], int]:
-    """The answer without items whose every binding is shipped with Kubernetes, and how many those were."""
+def without_builtin(world: World, answer: Answer[Any], common: Common) -> Answer[Any]:
+    """The answer without items whose every binding is shipped with Kubernetes."""
     if common.include_builtin:
-        return answer, 0
-    kept = tuple(item for item in answer.items if not is_builtin(world, item.because))
-    return replace(answer, items=kept), len(answer.items) - len(kept)
+        return answer
+    kept = tuple(item for item in answer.items if not _is_builtin(world, item))
+    return replace(answer, items=kept, left_out=len(answer.items) - len(kept))
+
+
+def _is_builtin(world: World, item: Any) -> bool:
+    """Members of system:masters whom a membership file names are nobody's default."""
+    people = bool(getattr(item, "members", ()) or getattr(item, "through", ""))
+    return is_builtin(world, item.because, people=people)
 
 
 def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
@@ -225,8 +231,9 @@ def coverage_line(answer: Answer[Any]) -> str:
     entries = [answer.coverage[kind] for kind in RBAC_KINDS]
     loaded = sum(entry.state is not State.ABSENT for entry in entries)
     states = {entry.state for entry in entries}
-    if State.PARTIAL in states:
-        word = f"in part ({', '.join(entry.kind for entry in entries if entry.state is State.PARTIAL)})"
+    lacking = [f"{entry.kind} {entry.state}" for entry in entries if entry.state in (State.ABSENT, State.PARTIAL)]
+    if lacking:
+        word = ", ".join(lacking)
     elif State.ASSUMED in states:
         word = "assumed full (the input does not prove it)"
     else:

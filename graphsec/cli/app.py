@@ -62,27 +62,27 @@ def who_can(
     if scope not in ("", "cluster", "any"):
         raise UsageError(f"unknown scope `{scope}`", help="scopes: cluster, any; a namespace with -n")
     world = session.open_world(common)
-    namespace = common.namespace if scope != "cluster" else ""
+    namespace = common.scope if scope != "cluster" else ""
     asked = parse_target(target, world, subresource=subresource, name=name, namespace=namespace)
-    if not namespace and scope != "cluster":
+    if not namespace and scope != "cluster" and not common.all_namespaces:
         asked = asked.in_own_namespace()
     question = WhoCan(
         verbs=parse_verbs(verb, world),
         target=asked.target,
-        any_namespace=scope == "any" or not (asked.target.namespace or scope or asked.target.url),
+        any_namespace=scope != "cluster" and not (asked.target.namespace or asked.target.url),
         any_name=not asked.target.name,
         as_people=as_people,
     )
-    answer, left_out = session.without_builtin(world, question.answer(world), common)
+    answer = session.without_builtin(world, question.answer(world), common)
     if asked.warning:
         answer = replace(answer, warnings=(*answer.warnings, asked.warning))
-    code = session.deliver(answer, common, [_subjects_line(answer, left_out)])
+    code = session.deliver(answer, common, [_subjects_line(answer)])
     return code or int(expect_none and bool(answer))
 
 
-def _subjects_line(answer: Any, left_out: int) -> str:
+def _subjects_line(answer: Any) -> str:
     subjects = len({item.subject for item in answer})
-    hidden = f" ({left_out} built-in left out, system:masters among them: --include-builtin)" if left_out else ""
+    hidden = f" ({answer.left_out:,} built-in left out, --include-builtin)" if answer.left_out else ""
     return f"{counted(subjects, 'subject')}{hidden}"
 
 
@@ -115,13 +115,13 @@ def can_i(
         return _list_grants(world, subject, common)
     if not verb or not target:
         raise UsageError("can-i takes a verb and a type", help="graphsec can-i VERB TYPE[/NAME] --as SUBJECT")
-    asked = parse_target(target, world, subresource=subresource, name=name, namespace=common.namespace)
+    asked = parse_target(target, world, subresource=subresource, name=name, namespace=common.scope)
     principal = parse_subject(subject, world)
     if principal.kind == "Group":
         raise UsageError("a group makes no requests", help=f"`--as USER --as-group {principal.name}`")
     question = CanI(
         verbs=parse_verbs(verb, world),
-        target=asked.target if common.namespace else asked.in_own_namespace().target,
+        target=asked.target if common.scope else asked.in_own_namespace().target,
         user=username(principal),
         groups=_impersonated(tuple(groups)) if groups else None,
     )
@@ -167,7 +167,7 @@ def _list_grants(world: World, subject: str, common: Common) -> int:
     unknown = known_or_suggest(principal, world)
     if unknown:
         session.warn(unknown, common)
-    answer = WhatCan(subject=principal).answer(world)
+    answer = WhatCan(subject=principal, namespace=common.scope).answer(world)
     return session.deliver(answer, common, [counted(len(answer), "rule")])
 
 
@@ -183,7 +183,8 @@ def matrix(
     """Subjects by resources: which verbs each class of subjects holds."""
     world = session.open_world(common)
     columns = tuple(_column(parse_target(word, world)) for word in types) or SENSITIVE
-    answer = Matrix(resources=columns, namespace=common.namespace).answer(world)
+    question = Matrix(resources=columns, namespace=common.scope, builtin=common.include_builtin)
+    answer = question.answer(world)
     return session.deliver(
         answer, common, [f"{counted(len(answer), 'row')}, each for all subjects with the same roles there"]
     )
@@ -213,7 +214,8 @@ def bindings(
     """Look up bindings by subject, role and namespace."""
     world = session.open_world(common)
     principal = parse_subject(subject, world) if subject else None
-    answer = Bindings(subject=principal, role=role, namespace=common.namespace).answer(world)
+    question = Bindings(subject=principal, role=role, namespace=common.scope)
+    answer = session.without_builtin(world, question.answer(world), common)
     return session.deliver(answer, common, [counted(len(answer), "binding")])
 
 

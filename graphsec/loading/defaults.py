@@ -12,7 +12,7 @@ from graphsec.loading.assemble import Assembler, LoadOptions
 from graphsec.loading.forms import FORMS
 from graphsec.loading.sources import Blob
 from graphsec.model.cluster import Cluster
-from graphsec.model.coverage import Coverage, InputForm, KindCoverage, State
+from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, KindCoverage, State
 from graphsec.model.discovery import MINORS
 from graphsec.model.objects import Loaded
 from graphsec.model.ref import ref_order
@@ -44,6 +44,9 @@ def with_defaults(cluster: Cluster, defaults: Cluster) -> Cluster:
         kind: _merged(defaults.objects.get(kind, ()), cluster.objects.get(kind, ()))
         for kind in sorted({*cluster.objects, *defaults.objects})
     }
+    if not any(cluster.coverage[kind].objects for kind in RBAC_KINDS):
+        # Defaults complete what was collected; they do not stand for a cluster that nobody looked at.
+        return replace(cluster, objects=objects)
     kinds = {*objects, *(entry.kind for entry in cluster.coverage)}
     entries = [_entry(cluster.coverage[kind], len(objects.get(kind, ()))) for kind in kinds]
     inputs = (*cluster.coverage.inputs, InputForm(path=_FLAG, title="set of default objects"))

@@ -372,7 +372,7 @@ class _Reader:
         forbidden = self._forbidden_before(event.end_mark.index + self._shift)
         yield from forbidden
         if listed:
-            if "apiVersion" in root and "kind" not in root:
+            if "apiVersion" in root and root.get("kind") is None:
                 yield Problem(
                     "GS-IN-040", "the list ends before its kind; what came before was kept", self._line(event)
                 )

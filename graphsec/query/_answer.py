@@ -143,6 +143,8 @@ class Answer(Generic[I]):
     #: What was asked, in words, and what the answer leaves out or assumes.
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    #: Items that every cluster has, left out by whoever asked to.
+    left_out: int = 0
 
     def __iter__(self) -> Iterator[I]:
         return iter(self.items)
@@ -167,6 +169,7 @@ class Answer(Generic[I]):
             "diagnostics": [diagnostic_dict(diagnostic) for diagnostic in self.diagnostics],
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+            "leftOut": self.left_out,
         }
 
     def to_json(self) -> str:
@@ -174,15 +177,13 @@ class Answer(Generic[I]):
         return msgspec.json.format(msgspec.json.encode(self.envelope(), order="sorted"), indent=2).decode()
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame with one row per item (extra ``graphsec[pandas]``)."""
-        import pandas as pd
-
+        """A pandas DataFrame with one row per item. Raises ImportError without the extra ``graphsec[pandas]``."""
+        pd = _extra("pandas")
         return pd.DataFrame(self.to_dicts())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """One row per item for pandas, polars, duckdb and pyarrow (extra ``graphsec[arrow]``)."""
-        import pyarrow as pa
-
+        """One row per item for pandas, polars, duckdb. Raises ImportError without the extra ``graphsec[arrow]``."""
+        pa = _extra("pyarrow")
         return pa.Table.from_pylist(self.to_dicts()).__arrow_c_stream__(requested_schema)
 
     def diagram(self, fold: Fold = "namespace", max_nodes: int = 150) -> Diagram:
@@ -201,11 +202,12 @@ class Answer(Generic[I]):
             title=self.question.command(),
             fold=fold,
             max_nodes=max_nodes,
-            notes=self.notes,
+            notes=(*self.notes, *([f"{self.left_out:,} built-in left out"] if self.left_out else [])),
         )
 
-    def _repr_svg_(self) -> str:
-        return self.diagram().svg()
+    def _repr_svg_(self) -> str | None:
+        """None without Graphviz, as notebooks expect."""
+        return self.diagram()._repr_svg_()
 
     def _repr_html_(self) -> str:
         """The first 50 rows as an escaped table, without script."""
@@ -216,6 +218,17 @@ class Answer(Generic[I]):
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"
         return f"Answer({self.question.command()}: {len(self):,} items{state})"
+
+
+def _extra(module: str) -> Any:
+    """An optional library, or an error that names the extra to install."""
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        extra = {"pyarrow": "arrow"}.get(module, module)
+        raise ImportError(f"{module} is not installed: `pip install graphsec[{extra}]`") from error
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:

@@ -35,9 +35,9 @@ def evidence(access: AccessIndex, binding_index: int, rule: PolicyRule | int, su
     )
 
 
-def is_builtin(world: World, proofs: Iterable[Evidence]) -> bool:
-    """Whether nothing but what every cluster has gives this: shipped bindings, or membership of system:masters."""
-    return all(proof.binding is None or world.provenance.is_builtin(proof.binding) for proof in proofs)
+def is_builtin(world: World, proofs: Iterable[Evidence], *, people: bool = False) -> bool:
+    """Whether nothing but what every cluster has gives this: shipped bindings, or system:masters without ``people``."""
+    return all(not people if proof.binding is None else world.provenance.is_builtin(proof.binding) for proof in proofs)
 
 
 def rule_text(rule: PolicyRule) -> str:

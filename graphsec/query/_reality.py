@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
 from graphsec.compile import CLUSTER, World
-from graphsec.model.rbac import ALL, RBAC_GROUP, Request
+from graphsec.model.rbac import ALL, RBAC_GROUP, PolicyRule, Request, breakdown
 from graphsec.model.ref import Ref
 
 #: From this minor on, WebSocket exec, attach and port-forward also ask for `create` (S-37).
 _UPGRADE_MINOR = 35
+#: Atoms of a rule that are looked at before it is taken for real.
+_ATOMS = 500
 _UPGRADES = ("exec", "attach", "portforward")
 #: Verbs that the API server asks in a binding's namespace although the resource is cluster-scoped (S-43, S-83).
 _NAMESPACED_VERBS = {("bind", RBAC_GROUP, "clusterroles")}
@@ -33,6 +36,27 @@ def inert_because(world: World, request: Request, scope: str) -> str:
     if _asked_in_namespace(request, scope):
         return ""
     return f"{request.resource} are cluster-scoped: a RoleBinding does not reach them (S-36)"
+
+
+def inert_rule(world: World, rule: PolicyRule, scope: str) -> str:
+    """Why no atom of a rule serves a real request in ``scope``, "" if one does; a wildcard always may."""
+    reason = ""
+    for atom in islice(breakdown(rule), _ATOMS):
+        words = (*atom.verbs, *atom.groups, *atom.resources)
+        if ALL in words or any(resource.startswith(f"{ALL}/") for resource in atom.resources):
+            return ""
+        reason = inert_because(world, _request_of(atom), scope)
+        if not reason:
+            return ""
+    return reason
+
+
+def _request_of(atom: PolicyRule) -> Request:
+    if atom.urls:
+        return Request(verb=atom.verbs[0], url=atom.urls[0])
+    resource, _, subresource = atom.resources[0].partition("/")
+    name = atom.names[0] if atom.names else ""
+    return Request(verb=atom.verbs[0], group=atom.groups[0], resource=resource, subresource=subresource, name=name)
 
 
 def _asked_in_namespace(request: Request, scope: str) -> bool:

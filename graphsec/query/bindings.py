@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from graphsec.compile import CLUSTER, World
 from graphsec.model.rbac import Binding
 from graphsec.model.ref import Ref, Source, ref_order
-from graphsec.query._answer import Answer, lower_name, subject_text
+from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
 from graphsec.query._needs import require
 from graphsec.query._words import flag
 
@@ -26,6 +26,10 @@ class BindingItem:
     source: Source
     dangling: bool
 
+    @property
+    def because(self) -> tuple[Evidence, ...]:
+        return (Evidence(binding=self.binding, role=self.role, source=self.source),)
+
     def row(self, *, wide: bool) -> tuple[str, ...]:
         role = f"{self.role} (missing)" if self.dangling else str(self.role)
         shown = self.subjects if wide else self.subjects[:3]
@@ -39,13 +43,7 @@ class BindingItem:
             "role": str(self.role),
             "subjects": [str(subject) for subject in self.subjects],
             "dangling": self.dangling,
-            "because": [
-                {
-                    "binding": str(self.binding),
-                    "role": str(self.role),
-                    "source": {"file": self.source.file, "line": self.source.line},
-                }
-            ],
+            "because": [proof.to_dict() for proof in self.because],
         }
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:

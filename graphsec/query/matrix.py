@@ -11,7 +11,9 @@ from graphsec.compile import CLUSTER, World
 from graphsec.model.rbac import Request
 from graphsec.model.ref import Ref, ref_order
 from graphsec.query._answer import Answer, lower_name, subject_text
+from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
+from graphsec.query._reality import inert_because
 from graphsec.query._words import flag, resource_words
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ class Column:
     group: str = ""
     subresource: str = ""
     verbs: tuple[str, ...] = VERBS
+
+    def request(self, verb: str) -> Request:
+        return Request(verb=verb, group=self.group, resource=self.resource, subresource=self.subresource)
 
     def title(self) -> str:
         """As the head of the column and the command line spell it: `pods/exec`, `deployments.apps/scale`."""
@@ -106,6 +111,8 @@ class Matrix:
     ask: ClassVar[str] = "matrix"
     resources: tuple[Column, ...] = SENSITIVE
     namespace: str = ""
+    #: Keep the bindings that every cluster has.
+    builtin: bool = True
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
         return ("SUBJECTS", "SCOPE", *(column.title().upper() for column in self.resources))
@@ -115,11 +122,13 @@ class Matrix:
         return f"matrix {words}{flag('-n', self.namespace) or ' -A'}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"resources": [column.title() for column in self.resources], "namespace": self.namespace}
+        resources = [column.title() for column in self.resources]
+        return {"resources": resources, "namespace": self.namespace, "builtin": self.builtin}
 
     def answer(self, world: World) -> Answer[MatrixRow]:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
+        missing = warning(world, unresolved(world, self.namespace or None))
         verbs_of = self._verbs_by_role(world)
         rows = [
             MatrixRow(
@@ -127,7 +136,9 @@ class Matrix:
                 scope=scope or "cluster",
                 roles=roles,
                 columns=self.resources,
-                cells=tuple(self._united(column, [verbs_of[role] for role in roles]) for column in self.resources),
+                cells=tuple(
+                    self._united(world, column, [verbs_of[role] for role in roles], scope) for column in self.resources
+                ),
             )
             for (scope, roles), subjects in self._classes(world).items()
         ]
@@ -137,8 +148,12 @@ class Matrix:
             complete=complete,
             coverage=world.coverage,
             diagnostics=world.diagnostics,
-            notes=("verb!: for some names only", "rows of a namespace do not repeat what holds cluster-wide"),
-            warnings=warnings,
+            notes=(
+                "verb!: for some names only",
+                "rows of a namespace do not repeat what holds cluster-wide, nor what is inert there (S-36)",
+                *(() if self.builtin else ("bindings that every cluster has are left out (--include-builtin)",)),
+            ),
+            warnings=(*warnings, *([missing] if missing else [])),
         )
 
     def _classes(self, world: World) -> dict[tuple[str, tuple[Ref, ...]], tuple[Ref, ...]]:
@@ -146,6 +161,8 @@ class Matrix:
         held: dict[tuple[str, Ref], set[Ref]] = defaultdict(set)
         for binding in world.access.bindings:
             if binding.role in world.access.roles and binding.scope in (CLUSTER, self.namespace or binding.scope):
+                if not self.builtin and world.provenance.is_builtin(binding.ref):
+                    continue
                 for subject in binding.subjects:
                     held[binding.scope, subject].add(binding.role)
         classes: dict[tuple[str, tuple[Ref, ...]], list[Ref]] = defaultdict(list)
@@ -160,10 +177,7 @@ class Matrix:
         by_rule: dict[int, list[tuple[Column, str, bool]]] = defaultdict(list)
         for column in self.resources:
             for verb in column.verbs:
-                request = Request(
-                    verb=verb, group=column.group, resource=column.resource, subresource=column.subresource
-                )
-                for rule in access.matching_rules(request, any_name=True):
+                for rule in access.matching_rules(column.request(verb), any_name=True):
                     by_rule[rule].append((column, verb, not access.rules[rule].names))
         verbs: dict[Ref, dict[Column, dict[str, bool]]] = {}
         for role, rules in access.rules_by_role().items():
@@ -174,9 +188,15 @@ class Matrix:
             verbs[role] = cells
         return verbs
 
-    def _united(self, column: Column, roles: list[dict[Column, dict[str, bool]]]) -> tuple[str, ...]:
+    def _united(
+        self, world: World, column: Column, roles: list[dict[Column, dict[str, bool]]], scope: str
+    ) -> tuple[str, ...]:
+        """Verbs of all roles together, without those that serve no real request in the scope (S-36)."""
         found: dict[str, bool] = {}
         for role in roles:
             for verb, unlimited in role.get(column, {}).items():
                 found[verb] = found.get(verb, False) or unlimited
-        return tuple(verb if found[verb] else f"{verb}!" for verb in column.verbs if verb in found)
+        real = [
+            verb for verb in column.verbs if verb in found and not inert_because(world, column.request(verb), scope)
+        ]
+        return tuple(verb if found[verb] else f"{verb}!" for verb in real)

@@ -13,7 +13,10 @@ from graphsec.model.rbac import MASTERS, PolicyRule, covers
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence, rule_text
+from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
+from graphsec.query._reality import inert_rule
+from graphsec.query._words import flag
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -33,6 +36,8 @@ class Grant:
     #: "cluster" or a namespace.
     scope: str
     because: tuple[Evidence, ...]
+    #: Why nothing in the rule serves a real request in this scope.
+    inert: str = ""
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         rule = self.rule
@@ -44,6 +49,7 @@ class Grant:
             )
         )
         more = f" (+{len(self.because) - 1} more)" if len(self.because) > 1 else ""
+        more += f" (inert: {self.inert})" if self.inert else ""
         cells = (what, ",".join(rule.names) or "*", ",".join(rule.verbs), self.scope, f"{self.because[0]}{more}")
         return (*cells, str(self.because[0].source or ""), str(self.because[0].rule_source or "")) if wide else cells
 
@@ -53,6 +59,7 @@ class Grant:
             "rule": self.rule.to_mapping(),
             "scope": self.scope,
             "because": [proof.to_dict() for proof in self.because],
+            **({"inert": self.inert} if self.inert else {}),
         }
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
@@ -75,33 +82,44 @@ class WhatCan:
 
     ask: ClassVar[str] = "what-can"
     subject: Ref
+    #: "" is every scope; a namespace leaves out what holds in others only.
+    namespace: str = ""
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
         base = ("RESOURCES", "NAMES", "VERBS", "SCOPE", "VIA")
         return (*base, "BINDING AT", "RULE AT") if wide else base
 
     def command(self) -> str:
-        return f"what-can {shlex.quote(str(self.subject))}"
+        return f"what-can {shlex.quote(str(self.subject))}{flag('-n', self.namespace)}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"subject": str(self.subject)}
+        return {"subject": str(self.subject), "namespace": self.namespace}
 
     def answer(self, world: World) -> Answer[Grant]:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
         principals = world.principals_of(self.subject)
+        principals_set = set(principals)
         found: dict[tuple[str, PolicyRule], list[Evidence]] = defaultdict(list)
         if Ref("Group", MASTERS) in principals:
             for rule in _EVERYTHING:
                 found[CLUSTER, rule].append(MASTERS_EVIDENCE)
         access = world.access
+        waiting = unresolved(world, self.namespace or None)
+        missing = warning(world, [binding for binding in waiting if not principals_set.isdisjoint(binding.subjects)])
         for principal in principals:
-            for index in access.all_held(principal):
+            for index in access.held(principal, self.namespace) if self.namespace else access.all_held(principal):
                 binding = access.bindings[index]
                 for position, rule in enumerate(access.roles[binding.role].rules):
                     found[binding.scope, rule].append(evidence(access, index, position, principal))
         items = [
-            Grant(subject=self.subject, rule=rule, scope=scope or "cluster", because=tuple(because))
+            Grant(
+                subject=self.subject,
+                rule=rule,
+                scope=scope or "cluster",
+                because=tuple(because),
+                inert=inert_rule(world, rule, scope),
+            )
             for (scope, rule), because in sorted(found.items(), key=lambda item: (item[0][0], _rule_order(item[0][1])))
         ]
         return Answer(
@@ -111,7 +129,7 @@ class WhatCan:
             coverage=world.coverage,
             diagnostics=world.diagnostics,
             notes=tuple(self._notes(world, principals)),
-            warnings=warnings,
+            warnings=(*warnings, *([missing] if missing else [])),
         )
 
     def _notes(self, world: World, principals: tuple[Ref, ...]) -> list[str]:
