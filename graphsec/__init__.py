@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graphsec.api import can_i, covers, load, what_can, who_can
     from graphsec.compile import World
     from graphsec.diagram import Diagram
-    from graphsec.errors import GraphsecError, InputError, UsageError
+    from graphsec.errors import GraphsecError, InputError, LimitError, UsageError
     from graphsec.model.coverage import Coverage
     from graphsec.model.diagnostic import Diagnostic
     from graphsec.model.rbac import Covered, PolicyRule
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "can_i": "api", "covers": "api", "load": "api", "what_can": "api", "who_can": "api",
     "World": "compile", "Diagram": "diagram",
-    "GraphsecError": "errors", "InputError": "errors", "UsageError": "errors",
+    "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref",
     "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
@@ -35,7 +35,7 @@ _HOMES = {
 
 __all__ = [
     "Access", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Grant",
-    "GraphsecError", "InputError", "PolicyRule", "Ref", "Source", "UsageError", "World",
+    "GraphsecError", "InputError", "LimitError", "PolicyRule", "Ref", "Source", "UsageError", "World",
     "can_i", "covers", "load", "what_can", "who_can",
 ]  # fmt: skip
 

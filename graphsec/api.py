@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from graphsec.compile import World, compile_world
 from graphsec.errors import InputError, UsageError
 from graphsec.loading import (
@@ -20,8 +22,8 @@ from graphsec.loading import (
     with_defaults,
 )
 from graphsec.model.diagnostic import CODES, Diagnostic
-from graphsec.model.discovery import DEFAULT_MINOR
-from graphsec.model.rbac import Covered, PolicyRule, Target
+from graphsec.model.discovery import DEFAULT_MINOR, MINORS
+from graphsec.model.rbac import RULE_KEYS, Covered, PolicyRule, Target
 from graphsec.model.rbac import covers as _covers
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer
@@ -30,6 +32,8 @@ from graphsec.query.can_i import CanI, Decision
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
+#: Profiles of network.md §4; they change answers about flows alone.
+CNI_PROFILES = ("upstream", "calico", "antrea", "ovn", "cilium")
 _VERSION = re.compile(r"v?1\.(\d+)(\..*)?$")
 
 
@@ -51,6 +55,8 @@ def load(
     Raises InputError for a missing path, and with ``strict`` for any diagnostic that hardening.md §5 marks.
     """
     minor = minor_of(k8s_version) if k8s_version else None
+    if cni not in CNI_PROFILES:
+        raise UsageError(f"unknown CNI profile `{cni}`", help=f"profiles: {', '.join(CNI_PROFILES)}")
     options = LoadOptions(namespace=namespace, limits=limits or Limits(), exclude=tuple(exclude))
     cluster = load_cluster([_given(item) for item in inputs], options)
     if with_defaults:
@@ -77,7 +83,10 @@ def minor_of(version: str) -> int:
     match = _VERSION.match(version)
     if match is None:
         raise UsageError(f"no Kubernetes version: `{version}`", help="write it as `1.36`")
-    return int(match[1])
+    minor = int(match[1])
+    if minor > MINORS[-1]:
+        raise UsageError(f"Kubernetes 1.{minor} is not known to this version", help=f"known up to 1.{MINORS[-1]}")
+    return minor
 
 
 def _refuse_marked(diagnostics: Iterable[Diagnostic]) -> None:
@@ -149,12 +158,23 @@ def what_can(world: World, subject: Ref | str) -> Answer[Grant]:
 def covers(
     owner_rules: Iterable[PolicyRule | Mapping[str, Any]], servant_rules: Iterable[PolicyRule | Mapping[str, Any]]
 ) -> Covered:
-    """Whether the owner's rules cover the servant's (S-63); falsy with ``.uncovered`` atoms if not."""
+    """Whether the owner's rules cover the servant's (S-63); falsy with ``.uncovered`` atoms if not.
+
+    Raises UsageError for a mapping that is no rule.
+    """
     return _covers(map(_rule, owner_rules), map(_rule, servant_rules))
 
 
 def _rule(rule: PolicyRule | Mapping[str, Any]) -> PolicyRule:
-    return rule if isinstance(rule, PolicyRule) else PolicyRule.from_mapping(rule)
+    if isinstance(rule, PolicyRule):
+        return rule
+    unknown = sorted(set(rule) - RULE_KEYS)
+    if unknown:
+        raise UsageError(f"a rule has no key `{unknown[0]}`", help=f"keys: {', '.join(sorted(RULE_KEYS))}")
+    try:
+        return PolicyRule.from_mapping(rule)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"no rule: {error}") from error
 
 
 def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:

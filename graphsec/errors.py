@@ -23,7 +23,17 @@ class UsageError(GraphsecError):
     exit_code = 2
 
 
+class ReaderGoneError(Exception):
+    """Whoever reads standard output has closed it: the end of the work, and no failure."""
+
+
 class InputError(GraphsecError):
     """No input usable for this question, or incomplete input under ``strict`` (exit 3)."""
 
     exit_code = 3
+
+
+class LimitError(InputError):
+    """A resource limit left nothing usable for this question (exit 4)."""
+
+    exit_code = 4

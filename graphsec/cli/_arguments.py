@@ -12,52 +12,77 @@ COMMANDS = (
     "completion", "doctor", "version",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do"
-#: Flags of the command line as a whole that stand before a command without a value.
-_SWITCHES = (
-    "-A", "-q", "-v", "--all-namespaces", "--quiet", "--verbose", "--strict", "--with-defaults", "--no-headers",
+#: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
+SWITCHES = (
+    "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
+    "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--quiet",
+    "--raw-csv", "--strict", "--verbose", "--with-defaults",
+)  # fmt: skip
+
+#: Every flag with a value.
+VALUED = (
+    "-f", "-n", "-o", "--as", "--as-group", "--default-namespace", "--exclude", "--filename", "--fold", "--k8s-version",
+    "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--queries", "--role", "--scope",
+    "--subject", "--subresource",
 )  # fmt: skip
 
 
-def canonical(args: Sequence[str], switches: Sequence[str] = _SWITCHES) -> list[str]:
+def canonical(args: Sequence[str]) -> list[str]:
     """The arguments with the command first and sentences turned into commands. Raises UsageError with a suggestion."""
-    flags, rest = _leading_flags(list(args), switches)
-    if not rest or rest[0] in ("-h", "--help"):
+    words, flags = split(args)
+    if not words:
+        if set(flags) - {"-h", "--help"}:
+            raise UsageError("no command given", help=f"commands: {', '.join(COMMANDS)}")
         return ["--help"]
-    command = _sentence(rest) or rest
-    if command[0] not in COMMANDS:
-        raise UsageError(
-            f"unknown command `{command[0]}`{_suggestion(command[0])}", help=f"commands: {', '.join(COMMANDS)}"
-        )
-    return [command[0], *flags, *command[1:]]
+    if words[0] in COMMANDS:
+        # The order of what a command takes is its own; only flags in front of it move behind.
+        at = _position(args, words[0])
+        return [words[0], *args[:at], *args[at + 1 :]] if len(args) > 1 or words[0] != "query" else ["query", "--help"]
+    sentence = _sentence(words)
+    if sentence is None:
+        raise UsageError(f"unknown command `{words[0]}`{_suggestion(words)}", help=f"commands: {', '.join(COMMANDS)}")
+    return [*sentence, *flags]
 
 
-def _suggestion(word: str) -> str:
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
+def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(words, flags with their values) of a command line."""
+    words: list[str] = []
+    flags: list[str] = []
+    waiting = iter(args)
+    for arg in waiting:
+        if not arg.startswith("-") or arg == "-":
+            words.append(arg)
+            continue
+        flags.append(arg)
+        glued = "=" in arg or (len(arg) > 2 and arg[1] != "-")
+        if arg not in SWITCHES and not glued and (value := next(waiting, None)) is not None:
+            flags.append(value)
+    return words, flags
+
+
+def _position(args: Sequence[str], command: str) -> int:
+    """Where the command stands: the first word, which no flag before it takes as its value."""
+    return next(at for at, arg in enumerate(args) if arg == command and split(args[: at + 1])[0] == [command])
+
+
+def _suggestion(words: Sequence[str]) -> str:
+    # kubectl says `auth can-i` and `auth whoami`.
+    near = difflib.get_close_matches(words[0], COMMANDS, n=1) or [word for word in words[1:2] if word in COMMANDS]
     return f" (did you mean `{near[0]}`?)" if near else ""
 
 
-def _leading_flags(args: list[str], switches: Sequence[str]) -> tuple[list[str], list[str]]:
-    flags: list[str] = []
-    while args and args[0].startswith("-") and args[0] not in ("--help", "-h", "-"):
-        flag = args.pop(0)
-        flags.append(flag)
-        takes_value = "=" not in flag and flag not in switches and not (len(flag) > 2 and flag[1] != "-")
-        if takes_value and args:
-            flags.append(args.pop(0))
-    return flags, args
-
-
 def _sentence(words: list[str]) -> list[str] | None:
-    """The command that a sentence asks, None if the words are no sentence. Flags may follow anywhere."""
+    """The command that a sentence asks, None if the words are no sentence."""
     match words:
         case ["who", "can", "reach", *_]:
             raise UsageError("network reachability cannot be asked in this version", help=f"sentences: {GRAMMAR}")
-        case ["who", "can", verb, target, *rest]:
-            return ["who-can", verb, target, *_in_namespace(rest)]
-        case ["what", "can", subject, "do", *rest]:
-            return ["what-can", subject, *rest]
-        case ["can", subject, verb, target, *rest]:
-            return ["can-i", verb, target, "--as", subject, *_in_namespace(rest)]
+        case ["who", "can", verb, target, *place]:
+            return ["who-can", verb, target, *_in_namespace(place)]
+        case ["what", "can", subject, "do", *place]:
+            return ["what-can", subject, *_in_namespace(place)]
+        case ["can", subject, verb, target, *place]:
+            return ["can-i", verb, target, "--as", subject, *_in_namespace(place)]
         case ["how", "can", *_]:
             raise UsageError("escalation paths cannot be asked in this version", help=f"sentences: {GRAMMAR}")
         case ["who" | "what" | "can", *_]:
@@ -66,13 +91,13 @@ def _sentence(words: list[str]) -> list[str] | None:
             return None
 
 
-def _in_namespace(rest: list[str]) -> list[str]:
-    match rest:
-        case ["in", ("any" | "all"), ("namespace" | "namespaces"), *flags]:
-            return ["-A", *flags]
-        case ["in", "namespace", namespace, *flags] | ["in", namespace, *flags]:
-            return ["-n", namespace, *flags]
-        case [word, *_] if not word.startswith("-"):
-            raise UsageError(f"unexpected `{word}`", help=f"sentences: {GRAMMAR}")
+def _in_namespace(place: list[str]) -> list[str]:
+    match place:
+        case []:
+            return []
+        case ["in", ("any" | "all"), ("namespace" | "namespaces")]:
+            return ["-A"]
+        case ["in", "namespace", namespace] | ["in", namespace]:
+            return ["-n", namespace]
         case _:
-            return rest
+            raise UsageError(f"unexpected `{' '.join(place)}`", help=f"sentences: {GRAMMAR}")

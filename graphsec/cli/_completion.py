@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from graphsec.cli._arguments import COMMANDS
+from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, split
 from graphsec.errors import UsageError
+from graphsec.model.diagnostic import CODES
 
 _VERBS = (
     "read", "write", "admin", "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
     "bind", "escalate", "impersonate", "approve", "sign", "use",
-)  # fmt: skip
-_FLAGS = (
-    "--filename", "--namespace", "--all-namespaces", "--output", "--out", "--include-builtin", "--with-defaults",
-    "--k8s-version", "--memberships", "--subresource", "--as", "--as-group", "--explain", "--strict", "--limit", "--help",
 )  # fmt: skip
 _QUERY_VERBS = ("list", "show", "copy", "run", "lint", "test")
 
@@ -28,9 +25,13 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
     previous = before[-1] if before else ""
     if previous in ("-o", "--output"):
         return _formats()
+    if previous == "--fold":
+        return ("class", "namespace", "none", "workload")
     if current.startswith("-"):
-        return _FLAGS
-    words = [word for word in before if not word.startswith("-")]
+        return [flag for flag in (*SWITCHES, *VALUED) if flag.startswith("--")]
+    if previous in VALUED:
+        return ()
+    words, _ = split(before)
     match words:
         case []:
             return (*COMMANDS, "who", "what", "can")
@@ -42,6 +43,8 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
             return _types()
         case ["query"]:
             return _QUERY_VERBS
+        case ["explain"]:
+            return CODES
         case ["completion"]:
             return ("bash", "fish", "zsh")
         case _:

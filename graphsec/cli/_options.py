@@ -114,11 +114,3 @@ def with_common(command: Callable[..., int]) -> Callable[..., int]:
     adapted.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     adapted.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
     return adapted
-
-
-def switches() -> tuple[str, ...]:
-    """The shared flags that take no value, so that they may stand before the command."""
-    hints = get_type_hints(Common, include_extras=True)
-    return tuple(
-        name for hint in hints.values() if hint.__origin__ is bool for name in hint.__metadata__[0].param_decls
-    )

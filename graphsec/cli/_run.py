@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from graphsec.errors import GraphsecError
+from graphsec.errors import GraphsecError, ReaderGoneError
 from graphsec.model.text import safe
 
 
@@ -20,7 +20,7 @@ def run(args: list[str]) -> int:
     except GraphsecError as error:
         _complain(error.message, error.help)
         code = error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         # The reader has seen enough; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -34,11 +34,11 @@ def run(args: list[str]) -> int:
 def _invoke(args: list[str]) -> int:
     from graphsec.cli import _query  # noqa: F401 - adds the `query` commands
     from graphsec.cli._arguments import canonical
-    from graphsec.cli._options import switches
     from graphsec.cli.app import app
 
+    command = canonical(args)
     try:
-        result = app(args=canonical(args, switches()), prog_name=program(), standalone_mode=False)
+        result = app(args=command, prog_name=program(), standalone_mode=False)
     except GraphsecError:
         raise
     except Exception as error:
@@ -47,7 +47,7 @@ def _invoke(args: list[str]) -> int:
             if type(error).__name__ in ("Abort", "Exit"):
                 return int(getattr(error, "exit_code", 130))
             raise
-        _complain(str(error.format_message()).rstrip("."), f"{program()} {args[0] if args else ''} --help")
+        _complain(str(error.format_message()).rstrip("."), f"{program()} {command[0]} --help")
         return 2
     return result if isinstance(result, int) else 0
 

@@ -14,7 +14,7 @@ from typing import Any
 from graphsec.api import load
 from graphsec.cli._options import Common
 from graphsec.compile import World
-from graphsec.errors import InputError, UsageError
+from graphsec.errors import InputError, ReaderGoneError, UsageError
 from graphsec.model.coverage import RBAC_KINDS, State
 from graphsec.model.diagnostic import CODES, Diagnostic, Severity
 from graphsec.model.text import counted, safe
@@ -185,12 +185,13 @@ def _write_stdout(answer: Answer[Any], common: Common, options: Options) -> None
     if common.output == "png" and sys.stdout.isatty():
         raise UsageError("a PNG is no text for a terminal", help="write it with `--out png=FILE`")
     _, output, remark = _rendered(answer, common.output, options)
-    if isinstance(output, bytes):
-        sys.stdout.buffer.write(output)
+    sys.stdout.flush()
+    try:
+        sys.stdout.buffer.write(output if isinstance(output, bytes) else output.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
-    else:
-        sys.stdout.buffer.write(output.encode("utf-8", "backslashreplace"))
-        sys.stdout.flush()
+    except BrokenPipeError:
+        # Not left to typer, which would take a reader that has seen enough for a failure.
+        raise ReaderGoneError from None
     if remark:
         warn(remark, common)
 

@@ -11,7 +11,7 @@ from graphsec.compile import World
 from graphsec.errors import UsageError
 from graphsec.model.discovery import Resource
 from graphsec.model.rbac import ALL, Target
-from graphsec.query._words import VERB_GROUPS
+from graphsec.query._words import VERB_GROUPS, resource_words
 
 #: S-97 and S-21; those of the input's rules are known besides.
 _VERBS = (
@@ -55,6 +55,8 @@ def parse_target(text: str, world: World, *, subresource: str = "", name: str = 
     """``TYPE``, ``TYPE/NAME``, ``TYPE/SUBRESOURCE`` (R-07), ``TYPE/NAME/SUBRESOURCE``, ``type.group`` or a URL."""
     if text.startswith("/"):
         return Asked(target=Target(url=text))
+    if "," in text:
+        raise UsageError(f"one type at a time, `{text}` names several", help="ask once for each, or use matrix")
     word, *parts = text.split("/", 2)
     found = world.discovery.find(word)
     resource = found[0] if found else None
@@ -74,11 +76,18 @@ def parse_target(text: str, world: World, *, subresource: str = "", name: str = 
 
 
 def _literal(word: str, world: World) -> tuple[str, str]:
-    """A type outside discovery: ``*`` asks for every resource of every group, ``x.group`` is taken at its word."""
+    """A type outside discovery: ``*`` asks for every resource of every group, ``x.group`` is taken at its word.
+
+    A bare word has the group of the rules that name it. Raises UsageError where they name several.
+    """
     if word == ALL:
         return ALL, ALL
-    if any(word in rule.resources for rule in world.access.rules):
-        return word, next(rule.groups[0] for rule in world.access.rules if word in rule.resources and rule.groups)
+    groups = {group for rule in world.access.rules if word in rule.resources for group in rule.groups} - {ALL}
+    if len(groups) > 1:
+        spelled = ", ".join(f"`{resource_words(word, group)}`" for group in sorted(groups))
+        raise UsageError(f"`{word}` stands for several types", help=f"one of {spelled}")
+    if groups:
+        return word, groups.pop()
     plural, _, group = word.partition(".")
     return plural, group
 

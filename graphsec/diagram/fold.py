@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
 
 from graphsec.diagram.parts import BINDINGS, Arrow, DrawnKind, Line, Vertex
+from graphsec.errors import UsageError
 
 Fold = Literal["namespace", "class", "workload", "none"]
 
@@ -15,8 +17,7 @@ Fold = Literal["namespace", "class", "workload", "none"]
 _NEVER_FOLDED = frozenset({DrawnKind.INTERNET, DrawnKind.SINK})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class Box(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A drawn node: one object, or several folded into one."""
 
     kind: DrawnKind
@@ -26,45 +27,50 @@ class Box:
     members: tuple[Vertex, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A drawn arrow between two boxes by index: all arrows of one style between their members."""
 
     tail: int
     head: int
     style: Line
-    labels: frozenset[str]
+    labels: frozenset[str] = frozenset()
     #: Bindings that this arrow stands for.
     via: frozenset[Vertex] = frozenset()
 
     @property
     def looks(self) -> Hashable:
         """What two arrows must share for their ends to be folded; which binding it was is not part of it."""
-        through = frozenset((binding.kind, binding.group) for binding in self.via) if self.via else None
-        return (self.style.value, self.labels, through)
+        through = frozenset([(binding.kind, binding.group) for binding in self.via]) if self.via else None
+        return (self.style, self.labels, through)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """Boxes in canonical order, links in the order of their ends, and what was done to get there."""
 
     boxes: tuple[Box, ...]
     links: tuple[Link, ...]
-    #: True once members of a box share only the kind of their neighbours.
-    alike: bool = False
+    #: What the picture no longer tells; "" while all members of a box have the same arrows.
+    lost: str = ""
 
 
 def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_nodes: int) -> Sheet:
-    """The graph folded ``by``; above ``max_nodes`` folded harder, step by step, as far as the steps go."""
+    """The graph folded ``by``; above ``max_nodes`` folded harder, and only as far as needed.
+
+    Raises UsageError for an unknown fold.
+    """
+    if by not in _EXACT:
+        raise UsageError(f"unknown fold `{by}`", help=f"folds: {', '.join(_EXACT)}")
     sheet = _unfolded(vertices, arrows)
-    steps = _STEPS[by]
-    for step in steps:
-        sheet = step(sheet, max_nodes)
-    for step in _HARDER if steps else ():
-        if len(sheet.boxes) <= max_nodes:
+    for number, exact in enumerate(_EXACT[by]):
+        if number and len(sheet.boxes) <= max_nodes:
             break
-        sheet = step(sheet, max_nodes)
-    return sheet
+        sheet = exact(sheet)
+    harder = sheet
+    for lossy in _LOSSY[by]:
+        if len(harder.boxes) <= max_nodes:
+            break
+        harder = lossy(sheet, max_nodes)
+    return harder
 
 
 def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
@@ -76,12 +82,12 @@ def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
             tail=index[arrow.tail],
             head=index[arrow.head],
             style=arrow.style,
-            labels=frozenset({arrow.label} if arrow.label else ()),
+            labels=frozenset((arrow.label,)) if arrow.label else frozenset(),
         )
         for arrow in arrows
     ]
     boxes = tuple(Box(kind=vertex.kind, group=vertex.group, members=(vertex,)) for vertex in ordered)
-    return Sheet(boxes=boxes, links=_merged(links))
+    return Sheet(boxes=boxes, links=_merged(links, range(len(boxes))))
 
 
 _RANK = {kind: rank for rank, kind in enumerate(DrawnKind)}
@@ -91,50 +97,54 @@ def _vertex_order(vertex: Vertex) -> tuple[int, str, str]:
     return (_RANK[vertex.kind], vertex.group, vertex.key)
 
 
-def _merged(links: Iterable[Link]) -> tuple[Link, ...]:
-    """Parallel links of one style as one."""
+def _merged(links: Iterable[Link], place: Mapping[int, int] | Sequence[int]) -> tuple[Link, ...]:
+    """Links between the boxes' new places, parallel ones of one style as one."""
     parallel: dict[tuple[int, int, str], list[Link]] = defaultdict(list)
     for link in links:
-        parallel[link.tail, link.head, link.style.name].append(link)
+        parallel[place[link.tail], place[link.head], link.style.name].append(link)
     return tuple(
         Link(
             tail=tail,
             head=head,
             style=same[0].style,
-            labels=frozenset().union(*(link.labels for link in same)),
-            via=frozenset().union(*(link.via for link in same)),
+            labels=_union([link.labels for link in same]),
+            via=_union([link.via for link in same]),
         )
         for (tail, head, _), same in sorted(parallel.items())
     )
 
 
-def _rebuilt(sheet: Sheet, classes: Collection[Sequence[int]], *, alike: bool = False) -> Sheet:
+_T = TypeVar("_T")
+
+
+def _union(sets: Sequence[frozenset[_T]]) -> frozenset[_T]:
+    return sets[0] if len(sets) == 1 else frozenset().union(*sets)
+
+
+def _rebuilt(sheet: Sheet, classes: Collection[Sequence[int]], *, lost: str = "") -> Sheet:
     """``sheet`` with each class of boxes as one box; boxes of no class go."""
     if len(classes) == len(sheet.boxes):
         return sheet
-    folded = []
-    for cls in classes:
-        boxes = [sheet.boxes[number] for number in cls]
-        groups = {box.group for box in boxes}
-        members = tuple(sorted((member for box in boxes for member in box.members), key=_vertex_order))
-        box = Box(kind=boxes[0].kind, group=groups.pop() if len(groups) == 1 else "", members=members)
-        folded.append((box, cls))
-    folded.sort(key=lambda entry: _vertex_order(entry[0].members[0]))
+    folded = sorted(((_united(sheet, cls), cls) for cls in classes), key=lambda entry: _vertex_order(entry[0].members[0]))
     place = {old: new for new, (_, cls) in enumerate(folded) for old in cls}
-    links = [
-        Link(tail=place[link.tail], head=place[link.head], style=link.style, labels=link.labels, via=link.via)
-        for link in sheet.links
-        if link.tail in place and link.head in place
-    ]
-    return Sheet(boxes=tuple(box for box, _ in folded), links=_merged(links), alike=sheet.alike or alike)
+    links = [link for link in sheet.links if link.tail in place and link.head in place]
+    return Sheet(boxes=tuple([box for box, _ in folded]), links=_merged(links, place), lost=lost)
 
 
-# Steps
+def _united(sheet: Sheet, cls: Sequence[int]) -> Box:
+    if len(cls) == 1:
+        return sheet.boxes[cls[0]]
+    boxes = [sheet.boxes[number] for number in cls]
+    groups = {box.group for box in boxes}
+    members = tuple(sorted((member for box in boxes for member in box.members), key=_vertex_order))
+    return Box(kind=boxes[0].kind, group=groups.pop() if len(groups) == 1 else "", members=members)
+
+
+# Exact steps: members of a box have the same arrows
 
 
 _Bucket = Callable[[Box], Hashable]
-#: From a sheet and the number of nodes to get down to.
-_Step = Callable[[Sheet, int], Sheet]
+_Exact = Callable[[Sheet], Sheet]
 
 
 def _by_namespace(box: Box) -> Hashable:
@@ -142,7 +152,8 @@ def _by_namespace(box: Box) -> Hashable:
 
 
 def _by_kind(box: Box) -> Hashable:
-    return box.kind
+    """What applies to the whole cluster stays apart from what applies to namespaces."""
+    return (box.kind, bool(box.members[0].group))
 
 
 def _by_class(box: Box) -> Hashable:
@@ -154,26 +165,26 @@ def _by_workload(box: Box) -> Hashable:
     return (box.kind, box.group, first.cls or first.key)
 
 
-def _twins(bucket: _Bucket) -> _Step:
+def _accounts_by_namespace(box: Box) -> Hashable:
+    return (box.kind, box.group) if box.kind is DrawnKind.SERVICE_ACCOUNT and box.group else box
+
+
+def _namespaced_by_namespace(box: Box) -> Hashable:
+    return (box.kind, box.group) if box.group else box
+
+
+def _twins(bucket: _Bucket) -> _Exact:
     """A step that folds boxes of one bucket with the same arrows, until there are none."""
-
-    def once(sheet: Sheet) -> Sheet:
-        return _same_arrows(_same_arrows(sheet, bucket, mutual=False), bucket, mutual=True)
-
-    return lambda sheet, _: _fixpoint(sheet, once)
+    return lambda sheet: _fixpoint(sheet, lambda one: _mutual_twins(_same_arrows(one, bucket), bucket))
 
 
-def _twins_and_bindings(bucket: _Bucket) -> _Step:
+def _twins_and_bindings(bucket: _Bucket) -> _Exact:
     """Twins and plain bindings in turn: either can make the other possible."""
     twins = _twins(bucket)
-
-    def once(sheet: Sheet) -> Sheet:
-        return _without_plain_bindings(twins(sheet, 0))
-
-    return lambda sheet, _: _fixpoint(sheet, once)
+    return lambda sheet: _fixpoint(sheet, lambda one: _bindings_as_arrows(twins(one), most=1))
 
 
-def _fixpoint(sheet: Sheet, once: Callable[[Sheet], Sheet]) -> Sheet:
+def _fixpoint(sheet: Sheet, once: _Exact) -> Sheet:
     while True:
         smaller = once(sheet)
         if len(smaller.boxes) == len(sheet.boxes):
@@ -181,33 +192,38 @@ def _fixpoint(sheet: Sheet, once: Callable[[Sheet], Sheet]) -> Sheet:
         sheet = smaller
 
 
-def _same_arrows(sheet: Sheet, bucket: _Bucket, *, mutual: bool) -> Sheet:
-    """``mutual`` twins also point at each other: each counts as its own neighbour, as its twin sees it."""
+def _mutual_twins(sheet: Sheet, bucket: _Bucket) -> Sheet:
+    """Twins that also point at each other: each counts as its own neighbour, as its twin sees it."""
     buckets = _numbered(bucket(box) for box in sheet.boxes)
-    around = _around(sheet.links, range(len(buckets)), mutual=buckets if mutual else None)
-    classes: dict[Hashable, list[int]] = defaultdict(list)
-    for number, box in enumerate(sheet.boxes):
-        alone = number if box.kind in _NEVER_FOLDED else None
-        classes[buckets[number], around[number], alone].append(number)
-    return _rebuilt(sheet, classes.values())
+    if all(buckets[link.tail] != buckets[link.head] for link in sheet.links):
+        return sheet
+    return _same_arrows(sheet, bucket, mutual=buckets)
 
 
-def _without_plain_bindings(sheet: Sheet) -> Sheet:
-    """Bindings between one subject and one role become labels of an arrow; the picture loses a column of boxes."""
+def _same_arrows(sheet: Sheet, bucket: _Bucket, *, mutual: Sequence[int] | None = None) -> Sheet:
+    colours = _first_colours(sheet, bucket)
+    around = _around(sheet.links, range(len(colours)), mutual=mutual)
+    return _rebuilt(sheet, _classes(zip(colours, around, strict=True)))
+
+
+def _bindings_as_arrows(sheet: Sheet, *, most: int) -> Sheet:
+    """Bindings of up to ``most`` subjects become labels of arrows; the picture loses a column of boxes."""
     into: dict[int, list[Link]] = defaultdict(list)
     out: dict[int, list[Link]] = defaultdict(list)
     for link in sheet.links:
         out[link.tail].append(link)
         into[link.head].append(link)
     bindings = {number for number, box in enumerate(sheet.boxes) if box.kind in BINDINGS}
-    plain = {
+    plain = [
         number
-        for number in bindings
-        if len(into[number]) == len(out[number]) == 1 and not {into[number][0].tail, out[number][0].head} & bindings
-    }
-    through = [_through(sheet.boxes[number], into[number][0], out[number][0]) for number in sorted(plain)]
-    kept = [[number] for number in range(len(sheet.boxes)) if number not in plain]
-    return _rebuilt(Sheet(boxes=sheet.boxes, links=(*sheet.links, *through), alike=sheet.alike), kept)
+        for number in sorted(bindings)
+        if 1 <= len(into[number]) <= most and len(out[number]) == 1
+        if out[number][0].head not in bindings and bindings.isdisjoint(link.tail for link in into[number])
+    ]
+    through = [_through(sheet.boxes[number], link, out[number][0]) for number in plain for link in into[number]]
+    gone = set(plain)
+    kept = [[number] for number in range(len(sheet.boxes)) if number not in gone]
+    return _rebuilt(Sheet(boxes=sheet.boxes, links=(*sheet.links, *through)), kept)
 
 
 def _through(binding: Box, into: Link, out: Link) -> Link:
@@ -222,36 +238,98 @@ def _through(binding: Box, into: Link, out: Link) -> Link:
     )
 
 
+# Lossy steps: each folds the exact picture afresh, and gives up early where it would not get below ``max_nodes``
+
+
+_Lossy = Callable[[Sheet, int], Sheet]
+_See = Callable[[Sheet, Sequence[int]], list[frozenset[int]]]
+
 #: Colours that still split by then follow a long path, which no fold makes readable.
 _ROUNDS = 20
 
 
-def _alike(bucket: _Bucket) -> _Step:
+def _alike(bucket: _Bucket) -> _Lossy:
     """A step that folds boxes of one bucket with arrows to the same folded boxes: the coarsest stable partition.
 
     Ten ServiceAccounts with a ClusterRole each become one node each. Which account has which role is then hidden.
     """
 
     def step(sheet: Sheet, max_nodes: int) -> Sheet:
-        colours = _numbered(
-            (bucket(box), number if box.kind in _NEVER_FOLDED else None) for number, box in enumerate(sheet.boxes)
+        return _refined(
+            sheet,
+            _first_colours(sheet, bucket),
+            lambda whole, colours: _around(whole.links, colours),
+            max_nodes,
+            lost="which member has which partner is hidden",
         )
-        for _ in range(_ROUNDS):
-            # Colours only ever split: what is too fine now will not fit either.
-            if max(colours, default=0) >= max_nodes:
-                return sheet
-            finer = _numbered(zip(colours, _around(sheet.links, colours), strict=True))
-            if finer == colours:
-                break
-            colours = finer
-        else:
-            return sheet
-        classes: dict[int, list[int]] = defaultdict(list)
-        for number, colour in enumerate(colours):
-            classes[colour].append(number)
-        return _rebuilt(sheet, classes.values(), alike=len(classes) < len(sheet.boxes))
 
     return step
+
+
+def _together(bucket: _Bucket, *, lost: str) -> _Lossy:
+    """A step that makes all boxes of one bucket one, whatever their arrows."""
+
+    def step(sheet: Sheet, _: int) -> Sheet:
+        folded = _rebuilt(sheet, _classes(_first_colours(sheet, bucket)))
+        return msgspec.structs.replace(_twins_and_bindings(_by_kind)(folded), lost=lost)
+
+    return step
+
+
+def _reaching(bucket: _Bucket, *, named: int) -> _Lossy:
+    """A step that folds by what is reached: boxes of one bucket whose arrows lead to the same folded boxes.
+
+    The ``named`` boxes that most objects lead to stay apart, as they tell the others apart.
+    """
+
+    def step(sheet: Sheet, max_nodes: int) -> Sheet:
+        sheet = _bindings_as_arrows(sheet, most=len(sheet.boxes))
+        busiest = _busiest(sheet, named)
+        first = _numbered(
+            (colour, number if number in busiest else None)
+            for number, colour in enumerate(_first_colours(sheet, bucket))
+        )
+        few = f"; only the {len(busiest):,} most reached stay apart" if busiest else ""
+        return _refined(sheet, first, _ahead, max_nodes, lost=f"members only reach the same nodes{few}")
+
+    return step
+
+
+def _busiest(sheet: Sheet, count: int) -> frozenset[int]:
+    arriving = [0] * len(sheet.boxes)
+    for link in sheet.links:
+        arriving[link.head] += len(sheet.boxes[link.tail].members)
+    ordered = sorted(range(len(arriving)), key=lambda number: (-arriving[number], number))
+    return frozenset(number for number in ordered[:count] if arriving[number])
+
+
+def _refined(sheet: Sheet, colours: list[int], see: _See, max_nodes: int, *, lost: str) -> Sheet:
+    """One box per colour, once boxes of one colour see the same; ``sheet`` itself where that are too many."""
+    for _ in range(_ROUNDS):
+        # Colours only ever split: what is too fine now will not fit either.
+        if max(colours, default=0) >= max_nodes:
+            return sheet
+        finer = _numbered(zip(colours, see(sheet, colours), strict=True))
+        if finer == colours:
+            return _rebuilt(sheet, _classes(colours), lost=lost)
+        colours = finer
+    return sheet
+
+
+# Colours: small numbers that are equal for boxes that look equal so far
+
+
+def _first_colours(sheet: Sheet, bucket: _Bucket) -> list[int]:
+    return _numbered(
+        (bucket(box), number if box.kind in _NEVER_FOLDED else None) for number, box in enumerate(sheet.boxes)
+    )
+
+
+def _classes(colours: Iterable[Hashable]) -> Collection[list[int]]:
+    classes: dict[Hashable, list[int]] = defaultdict(list)
+    for number, colour in enumerate(colours):
+        classes[colour].append(number)
+    return classes.values()
 
 
 def _around(
@@ -264,7 +342,7 @@ def _around(
     seen: list[set[int]] = [set() for _ in colours]
     # An integer per sight: a tuple each would leave most of the time to the garbage collector.
     unit = 2 * len(colours)
-    for link, looks in zip(links, _numbered(link.looks for link in links), strict=True):
+    for link, looks in zip(links, _numbered([link.looks for link in links]), strict=True):
         tail, head = colours[link.tail], colours[link.head]
         seen[link.tail].add(looks * unit + 2 * head)
         seen[link.head].add(looks * unit + 2 * tail + 1)
@@ -274,18 +352,49 @@ def _around(
     return [frozenset(one) for one in seen]
 
 
+def _ahead(sheet: Sheet, colours: Sequence[int]) -> list[frozenset[int]]:
+    """What each box leads to, and whether through bindings of the cluster or of namespaces, whichever these are."""
+    seen: list[set[int]] = [set() for _ in colours]
+    looks = _numbered((link.style, frozenset([binding.kind for binding in link.via])) for link in sheet.links)
+    for link, look in zip(sheet.links, looks, strict=True):
+        seen[link.tail].add(look * len(colours) + colours[link.head])
+    return [frozenset(one) for one in seen]
+
+
 def _numbered(keys: Iterable[Hashable]) -> list[int]:
     numbers: dict[Hashable, int] = {}
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
-#: The steps that each fold always takes. They lose nothing: members of a box have the same arrows.
-_STEPS: dict[Fold, tuple[_Step, ...]] = {
-    "namespace": (_twins_and_bindings(_by_namespace),),
+#: The first is always taken, the second above the cap.
+_EXACT: dict[Fold, tuple[_Exact, ...]] = {
+    "namespace": (_twins_and_bindings(_by_namespace), _twins_and_bindings(_by_kind)),
     "class": (_twins_and_bindings(_by_class),),
-    "workload": (_twins(_by_workload),),
+    "workload": (_twins(_by_workload), _twins_and_bindings(_by_kind)),
     "none": (),
 }
 
-#: Taken one by one while the picture is above the cap.
-_HARDER = (_twins_and_bindings(_by_kind), _alike(_by_namespace), _alike(_by_kind))
+_BY_REACH = tuple(_reaching(_by_kind, named=named) for named in (20, 6, 0))
+_BY_KIND = _together(_by_kind, lost="all objects of one kind are one node")
+_BY_NAMESPACE = (
+    _alike(_by_namespace),
+    _alike(_by_kind),
+    _together(
+        _accounts_by_namespace,
+        lost="ServiceAccounts of one namespace are one node, which has the arrows of all of them",
+    ),
+    _together(
+        _namespaced_by_namespace,
+        lost="objects of one kind and namespace are one node, which has the arrows of all of them",
+    ),
+    *_BY_REACH,
+    _BY_KIND,
+)
+
+#: Tried one by one while the picture is above the cap; the last one always fits.
+_LOSSY: dict[Fold, tuple[_Lossy, ...]] = {
+    "namespace": _BY_NAMESPACE,
+    "class": (_alike(_by_class), *(_reaching(_by_class, named=named) for named in (20, 6, 0)), *_BY_REACH, _BY_KIND),
+    "workload": _BY_NAMESPACE,
+    "none": (),
+}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+import msgspec
+
 
 class DrawnKind(enum.Enum):
     """Kinds of drawn nodes, in the order in which pictures and legends list them."""
@@ -53,8 +55,7 @@ class Line(enum.Enum):
     BOLD = "bold: the path asked for"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vertex:
+class Vertex(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=True):
     """One object to draw."""
 
     #: Canonical and unique, e.g. ``ServiceAccount/ci/deployer``; equal input draws equal pictures by it.
@@ -67,8 +68,7 @@ class Vertex:
     cls: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrow:
+class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One relation to draw, between the keys of two vertices."""
 
     tail: str

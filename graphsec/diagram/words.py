@@ -93,7 +93,7 @@ def what_was_done(sheet: Sheet) -> list[str]:
     lines = []
     if folded:
         members = sum(len(box.members) for box in folded)
-        shared = "kinds of arrows (which member has which partner is hidden)" if sheet.alike else "arrows"
+        shared = "kinds of arrows (which member has which partner is hidden)" if sheet.lost else "arrows"
         lines.append(
             f"{members:,} objects folded into {len(folded):,} {'node' if len(folded) == 1 else 'nodes'}: members have the same {shared}"
         )

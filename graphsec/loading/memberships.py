@@ -66,11 +66,19 @@ def _names(value: object, name: str) -> list[str]:
     return value
 
 
+#: What the first line may call its columns, as (user, group).
+_HEADS = {"user,group": (0, 1), "member,group": (0, 1), "group,user": (1, 0), "group,member": (1, 0)}
+
+
 def _csv_pairs(text: str, name: str) -> Iterator[tuple[str, str]]:
+    """`user,group` lines; a first line that names the columns decides their order."""
+    user, group = 0, 1
     for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
         cells = [cell.strip() for cell in row]
-        if not any(cells) or cells[0].startswith("#") or (number == 1 and cells[:2] == ["user", "group"]):
-            continue
-        if len(cells) < 2 or not cells[0] or not cells[1]:
-            raise InputError(f"memberships {name}:{number}: `user,group` is expected")
-        yield cells[0], cells[1]
+        head = _HEADS.get(",".join(cells[:2]).lower()) if number == 1 else None
+        if head:
+            user, group = head
+        elif any(cells) and not cells[0].startswith("#"):
+            if len(cells) < 2 or not cells[0] or not cells[1]:
+                raise InputError(f"memberships {name}:{number}: `user,group` is expected")
+            yield cells[user], cells[group]

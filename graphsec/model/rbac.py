@@ -112,6 +112,8 @@ class _WireRule(msgspec.Struct, rename="camel"):
         )
 
 
+#: The keys of a rule as a Role spells it.
+RULE_KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(_WireRule))
 _rule_decoder = msgspec.json.Decoder(_WireRule)
 
 

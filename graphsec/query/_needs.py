@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphsec.compile import World
-from graphsec.errors import InputError
+from graphsec.errors import InputError, LimitError
 from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, State
+from graphsec.model.diagnostic import CODES
 
 #: Everything that graphsec reads, as kubectl names it, in the order of the command that collects it.
 RESOURCES = {
@@ -89,7 +90,10 @@ def require(world: World, ask: str) -> tuple[bool, tuple[str, ...]]:
     needs = NEEDS[ask]
     coverage = world.coverage
     if not _has_any(coverage, needs):
-        raise InputError(_refusal(ask, needs, coverage), help=_completion(ask, coverage))
+        limits = [str(diagnostic) for diagnostic in world.cluster.diagnostics if CODES[diagnostic.code].limit]
+        error = LimitError if limits else InputError
+        refusal = "\n  ".join([_refusal(ask, needs, coverage), *limits])
+        raise error(refusal, help=_completion(ask, coverage))
     lacking = coverage.lacking(needs.warned)
     return not lacking, tuple(_warning(coverage, kind) for kind in lacking)
 

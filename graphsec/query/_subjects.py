@@ -9,6 +9,8 @@ from graphsec.errors import UsageError
 from graphsec.model.rbac import subject_ref
 from graphsec.model.ref import Ref
 
+#: A node makes requests as a user of this name (S-46).
+_NODE = "system:node:"
 _KINDS = {"user": "User", "group": "Group", "serviceaccount": "ServiceAccount", "sa": "ServiceAccount"}
 
 
@@ -17,6 +19,8 @@ def parse_subject(text: str, world: World | None = None) -> Ref:
 
     With a world, raises UsageError where a user that a binding names is spelled like another form (S-40 apart).
     """
+    if not text:
+        raise UsageError("no subject given", help="`sa:NAMESPACE/NAME`, `user:NAME`, `group:NAME` or a user name")
     found = _prefixed(text) or _slashed(text)
     literal = subject_ref(text)
     if found is None:
@@ -41,6 +45,8 @@ def _prefixed(text: str) -> Ref | None:
 
 def _slashed(text: str) -> Ref | None:
     kind, slash, rest = text.partition("/")
+    if kind.lower() == "node" and rest and "/" not in rest:
+        return subject_ref(f"{_NODE}{rest}")
     found = _KINDS.get(kind.lower()) if slash else None
     if found is None:
         return None
