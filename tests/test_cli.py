@@ -156,7 +156,7 @@ class TestSuggestions:
             ("who-can get pods -o dot --fold none,class", "folds: namespace, class, workload, none"),
             ("completion tcsh", "bash, fish, zsh"),
             ("schema answers", "schemas: answer"),
-            ("who can read secrets on prod", "unexpected `on`"),
+            ("who can read secrets on prod", "unexpected `on prod`"),
         ],
     )
     def test_typos(

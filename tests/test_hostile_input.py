@@ -192,10 +192,7 @@ class TestArchives:
         assert [loaded.ref.name for loaded in world.cluster.of("Pod")] == ["absolute", "escape", "up"]
 
     def test_last_of_two_members_with_one_name_counts(self, tmp_path: Path) -> None:
-        first, second = (
-            '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"a","labels":{"n":"%d"}}}' % n
-            for n in (9, 1)
-        )
+        first, second = (_pod("a").replace('"a"', f'"a","labels":{{"n":"{number}"}}', 1) for number in (9, 1))
         world = gs.load(
             _archive(tmp_path / "a.tgz", _member("a.json", first.encode()), _member("a.json", second.encode()))
         )
@@ -204,11 +201,8 @@ class TestArchives:
 
     def test_members_come_in_path_order(self, tmp_path: Path) -> None:
         members = [_member(f"{name}.json", _pod(name).encode()) for name in "bca"]
-        one, two = (
-            gs.load(_archive(tmp_path / f"{i}" / "a.tgz", *each))
-            for i, each in enumerate((members, members[::-1]))
-            if (tmp_path / f"{i}").mkdir() is None
-        )
+        one = gs.load(_archive(tmp_path / "1.tar.gz", *members))
+        two = gs.load(_archive(tmp_path / "2.tar.gz", *members[::-1]))
         assert [loaded.ref for loaded in one.cluster.of("Pod")] == [loaded.ref for loaded in two.cluster.of("Pod")]
 
     def test_nested_archives_are_not_entered(self, tmp_path: Path) -> None:
@@ -246,13 +240,12 @@ class TestArchives:
             path.write_bytes(data[:end])
             assert load_cluster([str(path)]).diagnostics
 
-    @pytest.mark.parametrize("where", ["member", "unread member", "pax header", "long name", "padding"])
+    @pytest.mark.parametrize("where", ["member", "unread member", "pax header", "long name"])
     def test_bombs_stop_at_the_budget(self, tmp_path: Path, where: str) -> None:
         path = tmp_path / "bomb.tar.gz"
         _bomb(path, where)
         result = measured(path)
-        assert result.codes[-1] in ("GS-LIM-006", "GS-IN-040")
-        assert ("GS-LIM-006" in result.codes) or where == "padding"
+        assert "GS-LIM-006" in result.codes
         assert result.seconds < _SECONDS
         assert result.megabytes < _MEGABYTES
         assert result.objects == 1
@@ -275,12 +268,12 @@ def _bomb(path: Path, where: str) -> None:
     }
     head = io.BytesIO()
     with tarfile.open(fileobj=head, mode="w") as archive:
-        archive.addfile(*(lambda info, data: (info, io.BytesIO(data)))(*_member("a.json", POD)))
+        info, data = _member("a.json", POD)
+        archive.addfile(info, io.BytesIO(data))
     start = head.getvalue()[:1024]
-    if where in infos:
-        info = infos[where][0]
-        info.size = size
-        start += info.tobuf(tarfile.GNU_FORMAT)
+    info = infos[where][0]
+    info.size = size
+    start += info.tobuf(tarfile.GNU_FORMAT)
     piece = gzip.compress(bytes(64 << 20), mtime=0)
     with path.open("wb") as file:
         file.write(gzip.compress(start, mtime=0))

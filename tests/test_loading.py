@@ -236,7 +236,7 @@ class TestDiagnostics:
         assert {d.code for d in world.diagnostics} == {"GS-GR-001", "GS-GR-002", "GS-GR-003", "GS-IN-023"}
         for diagnostic in world.diagnostics:
             assert diagnostic.source
-            near = "\n".join(text.splitlines()[diagnostic.source.line - 1 :][:8])
+            near = "\n".join(text.splitlines()[diagnostic.source.line - 1 :][:20])
             assert diagnostic.object.rpartition("/")[2] in near
 
     def test_limits_are_told_with_their_flags(self, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"
 #: Inflated over packed bytes, looked at once this much has been inflated (hardening.md §5).
 _RATIO, _RATIO_FROM = 200, 64 << 20
-_PIECE = 1 << 20
+#: What is read at once: where the input ends inside a member, less than this is lost.
+_PIECE = tarfile.RECORDSIZE
+#: A tar ends in two empty blocks; ``tarfile`` itself does not mind where they are missing.
+_END = bytes(2 * tarfile.BLOCKSIZE)
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError)
 
 
@@ -28,6 +31,7 @@ class _Inflating:
     def __init__(self, packed: BinaryIO, unpacked: IO[bytes], budget: int) -> None:
         self._packed, self._unpacked, self._budget = packed, unpacked, budget
         self._inflated = 0
+        self._tail = b""
 
     def read(self, size: int) -> bytes:
         data = self._unpacked.read(size)
@@ -36,7 +40,14 @@ class _Inflating:
             raise _BudgetError
         if self._inflated > _RATIO_FROM and self._inflated > _RATIO * self._packed.tell():
             raise _BudgetError
+        self._tail = (self._tail + data)[-len(_END) :]
         return data
+
+    def has_end(self) -> bool:
+        """Whether the archive, read to its end, is whole."""
+        while self.read(_PIECE):
+            pass
+        return self._tail == _END
 
 
 def members(path: str, limits: Limits) -> tuple[list[tuple[str, bytes]], Problem | None]:
@@ -50,7 +61,9 @@ def members(path: str, limits: Limits) -> tuple[list[tuple[str, bytes]], Problem
             zipped = packed.read(len(_GZIP)) == _GZIP
             packed.seek(0)
             unpacked: Any = gzip.GzipFile(fileobj=packed) if zipped else packed
-            _collect(_Inflating(packed, unpacked, limits.inflated_bytes), found, limits)
+            stream = _Inflating(packed, unpacked, limits.inflated_bytes)
+            _collect(stream, found, limits)
+            return found, None if stream.has_end() else _damaged()
     except _BudgetError:
         message = (
             f"inflates beyond --max-inflated-bytes {limits.inflated_bytes:,} or {_RATIO}:1; what came before was kept"
@@ -62,7 +75,6 @@ def members(path: str, limits: Limits) -> tuple[list[tuple[str, bytes]], Problem
         return found, _damaged()
     except _DAMAGE:
         return found, _damaged()
-    return found, None
 
 
 def _damaged() -> Problem:

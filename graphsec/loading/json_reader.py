@@ -174,15 +174,24 @@ def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None =
     cursor = _Cursor(buffer)
     decode = decode_batch or (lambda text: None)
     try:
+        broken = 0.0
         while first := cursor.peek():
-            if first == b"=":
-                yield from _skip_log(cursor)
-            elif first == b"{":
-                yield from _document(cursor, limits, decode)
-            else:
-                yield from _stray(cursor)
+            if broken > _MOST_BROKEN:
+                yield Problem("GS-IN-001", "too much of it is broken, the rest is not read", cursor.line(cursor.pos))
+                return
+            event: Event | None = None
+            for event in _part(cursor, first, limits, decode):
+                yield event
+            whole = not isinstance(event, Problem) or event.code == "GS-IN-003"
+            broken = max(broken - 0.1, 0) if whole else broken + 1
     finally:
         cursor.close()
+
+
+def _part(cursor: _Cursor, first: bytes, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
+    if first == b"=":
+        return _skip_log(cursor)
+    return _document(cursor, limits, decode) if first == b"{" else _stray(cursor)
 
 
 def _skip_log(cursor: _Cursor) -> Iterator[Event]:
