@@ -56,20 +56,26 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_nodes: int) -> Sheet:
     """The graph folded ``by``; above ``max_nodes`` folded harder, and only as far as needed.
 
+    What loses detail must pay in clarity: then there are no more arrows than ``max_nodes`` either.
     Raises UsageError for an unknown fold.
     """
     if by not in _EXACT:
         raise UsageError(f"unknown fold `{by}`", help=f"folds: {', '.join(_EXACT)}")
     sheet = _unfolded(vertices, arrows)
-    for number, exact in enumerate(_EXACT[by]):
-        if number and len(sheet.boxes) <= max_nodes:
-            break
+    for exact in _EXACT[by]:
         sheet = exact(sheet)
+    lossy = _LOSSY[by]
+    if not lossy or len(sheet.boxes) <= max_nodes:
+        return sheet
+    if len(sheet.boxes) > _FAR * max_nodes:
+        lossy = _FAR_STEPS
+    else:
+        sheet = _twins_and_bindings(_by_kind)(sheet)
     harder = sheet
-    for lossy in _LOSSY[by]:
-        if len(harder.boxes) <= max_nodes:
+    for step in lossy:
+        if len(harder.boxes) <= max_nodes and (not harder.lost or len(harder.links) <= max_nodes):
             break
-        harder = lossy(sheet, max_nodes)
+        harder = step(sheet, max_nodes)
     return harder
 
 
@@ -125,7 +131,9 @@ def _rebuilt(sheet: Sheet, classes: Collection[Sequence[int]], *, lost: str = ""
     """``sheet`` with each class of boxes as one box; boxes of no class go."""
     if len(classes) == len(sheet.boxes):
         return sheet
-    folded = sorted(((_united(sheet, cls), cls) for cls in classes), key=lambda entry: _vertex_order(entry[0].members[0]))
+    folded = sorted(
+        ((_united(sheet, cls), cls) for cls in classes), key=lambda entry: _vertex_order(entry[0].members[0])
+    )
     place = {old: new for new, (_, cls) in enumerate(folded) for old in cls}
     links = [link for link in sheet.links if link.tail in place and link.head in place]
     return Sheet(boxes=tuple([box for box, _ in folded]), links=_merged(links, place), lost=lost)
@@ -175,13 +183,12 @@ def _namespaced_by_namespace(box: Box) -> Hashable:
 
 def _twins(bucket: _Bucket) -> _Exact:
     """A step that folds boxes of one bucket with the same arrows, until there are none."""
-    return lambda sheet: _fixpoint(sheet, lambda one: _mutual_twins(_same_arrows(one, bucket), bucket))
+    return lambda sheet: _fixpoint(sheet, lambda one: _twins_once(one, bucket))
 
 
 def _twins_and_bindings(bucket: _Bucket) -> _Exact:
     """Twins and plain bindings in turn: either can make the other possible."""
-    twins = _twins(bucket)
-    return lambda sheet: _fixpoint(sheet, lambda one: _bindings_as_arrows(twins(one), most=1))
+    return lambda sheet: _fixpoint(sheet, lambda one: _bindings_as_arrows(_twins_once(one, bucket), most=1))
 
 
 def _fixpoint(sheet: Sheet, once: _Exact) -> Sheet:
@@ -192,8 +199,9 @@ def _fixpoint(sheet: Sheet, once: _Exact) -> Sheet:
         sheet = smaller
 
 
-def _mutual_twins(sheet: Sheet, bucket: _Bucket) -> Sheet:
-    """Twins that also point at each other: each counts as its own neighbour, as its twin sees it."""
+def _twins_once(sheet: Sheet, bucket: _Bucket) -> Sheet:
+    """Also twins that point at each other: each counts as its own neighbour, as its twin sees it."""
+    sheet = _same_arrows(sheet, bucket)
     buckets = _numbered(bucket(box) for box in sheet.boxes)
     if all(buckets[link.tail] != buckets[link.head] for link in sheet.links):
         return sheet
@@ -279,7 +287,7 @@ def _together(bucket: _Bucket, *, lost: str) -> _Lossy:
 def _reaching(bucket: _Bucket, *, named: int) -> _Lossy:
     """A step that folds by what is reached: boxes of one bucket whose arrows lead to the same folded boxes.
 
-    The ``named`` boxes that most objects lead to stay apart, as they tell the others apart.
+    Of each kind the ``named`` cluster-scoped boxes that most objects lead to stay apart: they tell the others apart.
     """
 
     def step(sheet: Sheet, max_nodes: int) -> Sheet:
@@ -289,8 +297,9 @@ def _reaching(bucket: _Bucket, *, named: int) -> _Lossy:
             (colour, number if number in busiest else None)
             for number, colour in enumerate(_first_colours(sheet, bucket))
         )
-        few = f"; only the {len(busiest):,} most reached stay apart" if busiest else ""
-        return _refined(sheet, first, _ahead, max_nodes, lost=f"members only reach the same nodes{few}")
+        return _refined(
+            sheet, first, _ahead, max_nodes, lost="members reach the same nodes, not each member every member of those"
+        )
 
     return step
 
@@ -299,8 +308,15 @@ def _busiest(sheet: Sheet, count: int) -> frozenset[int]:
     arriving = [0] * len(sheet.boxes)
     for link in sheet.links:
         arriving[link.head] += len(sheet.boxes[link.tail].members)
-    ordered = sorted(range(len(arriving)), key=lambda number: (-arriving[number], number))
-    return frozenset(number for number in ordered[:count] if arriving[number])
+    by_kind: dict[DrawnKind, list[int]] = defaultdict(list)
+    for number, box in enumerate(sheet.boxes):
+        if arriving[number] and not box.members[0].group:
+            by_kind[box.kind].append(number)
+    return frozenset(
+        number
+        for numbers in by_kind.values()
+        for number in sorted(numbers, key=lambda number: -arriving[number])[:count]
+    )
 
 
 def _refined(sheet: Sheet, colours: list[int], see: _See, max_nodes: int, *, lost: str) -> Sheet:
@@ -366,16 +382,20 @@ def _numbered(keys: Iterable[Hashable]) -> list[int]:
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
-#: The first is always taken, the second above the cap.
+#: What each fold always does.
 _EXACT: dict[Fold, tuple[_Exact, ...]] = {
-    "namespace": (_twins_and_bindings(_by_namespace), _twins_and_bindings(_by_kind)),
+    "namespace": (_twins_and_bindings(_by_namespace),),
     "class": (_twins_and_bindings(_by_class),),
-    "workload": (_twins(_by_workload), _twins_and_bindings(_by_kind)),
+    "workload": (_twins(_by_workload),),
     "none": (),
 }
 
-_BY_REACH = tuple(_reaching(_by_kind, named=named) for named in (20, 6, 0))
-_BY_KIND = _together(_by_kind, lost="all objects of one kind are one node")
+#: This many times above the cap, only the steps that always end below it are worth their time.
+_FAR = 20
+_FAR_STEPS = (
+    *(_reaching(_by_kind, named=named) for named in (12, 4, 1, 0)),
+    _together(_by_kind, lost="all objects of one kind are one node, which has the arrows of all of them"),
+)
 _BY_NAMESPACE = (
     _alike(_by_namespace),
     _alike(_by_kind),
@@ -387,14 +407,13 @@ _BY_NAMESPACE = (
         _namespaced_by_namespace,
         lost="objects of one kind and namespace are one node, which has the arrows of all of them",
     ),
-    *_BY_REACH,
-    _BY_KIND,
+    *_FAR_STEPS,
 )
 
 #: Tried one by one while the picture is above the cap; the last one always fits.
 _LOSSY: dict[Fold, tuple[_Lossy, ...]] = {
     "namespace": _BY_NAMESPACE,
-    "class": (_alike(_by_class), *(_reaching(_by_class, named=named) for named in (20, 6, 0)), *_BY_REACH, _BY_KIND),
+    "class": (_alike(_by_class), *(_reaching(_by_class, named=named) for named in (12, 4, 1, 0)), *_FAR_STEPS),
     "workload": _BY_NAMESPACE,
     "none": (),
 }
