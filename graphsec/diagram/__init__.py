@@ -86,6 +86,9 @@ class Diagram:
             own = too_large(self.sheet, limit=limit)
         else:
             own = what_was_done(self.sheet)
+        # Only the caller's notes know what never came here.
+        if not own and not self.notes:
+            own = ["nothing folded, hidden or cut"]
         return [*own, *(shorten(note, _LINE) for note in self.notes)]
 
 
@@ -100,7 +103,7 @@ def draw(
 ) -> Diagram:
     """Fold ``vertices`` and ``arrows`` (ends are keys of vertices) and lay them out from left to right.
 
-    ``notes`` are sentences of the caller on what the picture leaves out, such as a focus.
+    ``notes`` are sentences of the caller on what the picture leaves out. Raises UsageError for an unknown fold.
     """
     sheet = _fold(vertices, arrows, by=fold, max_nodes=max_nodes)
     return Diagram(title=title, sheet=sheet, max_nodes=max_nodes, notes=tuple(notes))

@@ -38,7 +38,8 @@ def run_dot(dot: str, to: Literal["svg", "png"]) -> bytes:
         ) from None
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"`dot` took more than {SECONDS:g} s", help="draw less: a lower --max-nodes, or --focus X --hops 2"
+            f"`dot` took more than {SECONDS:g} s",
+            help="draw less: narrow the question (-n NAMESPACE, TYPE/NAME), another --fold, or a lower --max-nodes",
         ) from None
     except subprocess.CalledProcessError as error:
         raise RenderError(

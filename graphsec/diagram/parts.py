@@ -28,6 +28,9 @@ class DrawnKind(enum.Enum):
     SINK = "Sink"
     OTHER = "Other"
 
+    #: The one of Enum hashes the name in Python, which shows in the time that a large fold takes.
+    __hash__ = object.__hash__
+
     def count(self, number: int) -> str:
         """``1 Pod``, ``14 Pods``."""
         return f"{number:,} {self.value}" if number == 1 else f"{number:,} {_PLURALS.get(self, self.value + 's')}"
@@ -49,6 +52,8 @@ BINDINGS = frozenset({DrawnKind.ROLE_BINDING, DrawnKind.CLUSTER_ROLE_BINDING})
 
 class Line(enum.Enum):
     """How an arrow is drawn; the value is its text in the legend."""
+
+    __hash__ = object.__hash__  # as above
 
     SOLID = ""
     DASHED = "dashed: inert, dangling or conditional"
@@ -87,7 +92,6 @@ class Style:
     #: Tints of the palette by Okabe and Ito, which people with any colour blindness can tell apart.
     fill: str
     legend: str
-    #: A bold outline says: applies to the whole cluster.
     bold: bool = False
 
 

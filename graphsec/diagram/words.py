@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 
 from graphsec.diagram.fold import Box, Link, Sheet
-from graphsec.diagram.parts import STYLES, DrawnKind, Line
+from graphsec.diagram.parts import DrawnKind, Line
 from graphsec.model.text import safe
 
 #: Characters of a name that a picture shows, and names that a folded node lists.
 _NAME, _LISTED = 44, 3
+
+#: Permissions tell more than names do.
+_MERGED = 8
 
 
 def shorten(name: str, width: int = _NAME) -> str:
@@ -26,17 +28,18 @@ def shorten(name: str, width: int = _NAME) -> str:
 def box_lines(box: Box, *, clustered: bool) -> list[str]:
     """``clustered``: the box stands in a frame that names its namespace."""
     group = "" if clustered else shorten(box.group)
+    listed = _MERGED if box.kind is DrawnKind.PERMISSION else _LISTED
     if len(box.members) == 1:
         name = shorten(box.members[0].label)
         return [f"{group}/{name}" if group else name]
     count = box.kind.count(len(box.members))
     groups = {member.group for member in box.members}
     if len(groups) > 1:
-        count += f" in {len(groups)} namespaces"
+        count += f" in {len(groups):,} namespaces"
         names = [f"{member.group}/{member.label}" if member.group else member.label for member in box.members]
     else:
         names = [member.label for member in box.members]
-    return [f"{group}: {count}" if group else count, *_few(names)]
+    return [f"{group}: {count}" if group else count, *_few(names, listed)]
 
 
 def link_lines(link: Link) -> list[str]:
@@ -51,14 +54,14 @@ def link_lines(link: Link) -> list[str]:
         lines = [kind.count(kinds[kind]) for kind in DrawnKind if kind in kinds]
         groups = sorted({binding.group for binding in link.via if binding.group})
         if groups:
-            lines[0] += f" in {shorten(groups[0])}" if len(groups) == 1 else f" in {len(groups)} namespaces"
+            lines[0] += f" in {shorten(groups[0])}" if len(groups) == 1 else f" in {len(groups):,} namespaces"
     return lines + _few(sorted(link.labels))
 
 
-def _few(names: Sequence[str]) -> list[str]:
-    if len(names) <= _LISTED + 1:
+def _few(names: Sequence[str], listed: int = _LISTED) -> list[str]:
+    if len(names) <= listed + 1:
         return [shorten(name) for name in names]
-    return [*(shorten(name) for name in names[:_LISTED]), f"and {len(names) - _LISTED:,} more"]
+    return [*(shorten(name) for name in names[:listed]), f"and {len(names) - listed:,} more"]
 
 
 def drawn_kinds(sheet: Sheet) -> list[DrawnKind]:
@@ -72,10 +75,9 @@ def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
     lines = [style.value for style in Line if style in styles and style.value]
     if any(len(box.members) > 1 for box in sheet.boxes):
         lines.append(f"{several} outline: several objects")
-    if any(STYLES[box.kind].bold for box in sheet.boxes):
-        lines.append("bold outline: applies to the whole cluster")
     if any(link.via for link in sheet.links):
-        lines.append("text at an arrow: the binding it stands for")
+        lines.append("text at an arrow: the binding it stands for,")
+        lines.append("without a namespace for the whole cluster")
     return lines
 
 
@@ -86,38 +88,30 @@ def frames(sheet: Sheet) -> list[str]:
 
 
 def what_was_done(sheet: Sheet) -> list[str]:
-    """Every fold, hiding or cut in plain sentences; one that says so if there was none."""
+    """Every fold, hiding or cut in plain sentences."""
     folded = [box for box in sheet.boxes if len(box.members) > 1]
     bindings = {binding for link in sheet.links for binding in link.via}
     shown = [member.label for box in sheet.boxes for member in box.members[:_LISTED]]
     lines = []
     if folded:
         members = sum(len(box.members) for box in folded)
-        shared = "kinds of arrows (which member has which partner is hidden)" if sheet.lost else "arrows"
-        lines.append(
-            f"{members:,} objects folded into {len(folded):,} {'node' if len(folded) == 1 else 'nodes'}: members have the same {shared}"
-        )
+        nodes = f"{len(folded):,} {'node' if len(folded) == 1 else 'nodes'}"
+        detail = f"detail is lost: {sheet.lost}" if sheet.lost else "members have the same arrows"
+        lines.append(f"{members:,} objects folded into {nodes}; {detail}")
     if bindings:
         lines.append(f"bindings drawn as arrows instead of nodes: {len(bindings):,}")
     if any(len(safe(name)) > _NAME for name in shown):
         lines.append("long names shortened in the middle")
-    return lines or ["nothing folded, hidden or cut"]
+    return lines
 
 
 def too_large(sheet: Sheet, *, limit: str) -> list[str]:
-    """Instead of a picture above a limit: what there is, and how to look at a part of it."""
+    """Instead of a picture above a limit: what there is, and how to get a picture."""
     kinds = Counter(dict.fromkeys(DrawnKind, 0))
-    degrees: Counter[int] = Counter()
     for box in sheet.boxes:
         kinds[box.kind] += len(box.members)
-    for link in sheet.links:
-        degrees.update((link.tail, link.head))
-    busiest = max(
-        range(len(sheet.boxes)),
-        key=lambda number: (sheet.boxes[number].kind is not DrawnKind.PERMISSION, degrees[number], -number),
-    )
     return [
         f"{len(sheet.boxes):,} nodes and {len(sheet.links):,} arrows after folding, more than {limit}",
         *(f"  {kind.count(count)}" for kind, count in kinds.items() if count),
-        f"look at a part: --focus {shlex.quote(safe(sheet.boxes[busiest].members[0].key))} --hops 2",
+        "to see it: narrow the question (-n NAMESPACE, TYPE/NAME), another --fold, or --max-nodes N",
     ]

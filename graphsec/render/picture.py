@@ -8,37 +8,23 @@ from graphsec.query._answer import Answer
 from graphsec.render._renderer import Options, Renderer
 
 if TYPE_CHECKING:
-    from graphsec.diagram import Diagram, Fold
+    from graphsec.diagram import Fold
 
 
-def _diagram(answer: Answer[Any], options: Options) -> Diagram:
-    return answer.diagram(fold=cast("Fold", options.fold), max_nodes=options.max_nodes)
+def _picture(name: str, suffix: str, help: str) -> Renderer:  # noqa: A002 - as the field
+    """The method of Diagram called ``name`` as a renderer."""
+
+    def render(answer: Answer[Any], options: Options) -> str | bytes:
+        diagram = answer.diagram(fold=cast("Fold", options.fold), max_nodes=options.max_nodes)
+        return cast("str | bytes", getattr(diagram, name)())
+
+    return Renderer(name=name, suffix=suffix, help=help, render=render)
 
 
 RENDERER = (
-    Renderer(
-        name="dot",
-        suffix=".dot",
-        help="a diagram as Graphviz text",
-        render=lambda answer, options: _diagram(answer, options).dot(),
-    ),
+    _picture("dot", ".dot", "a diagram as Graphviz text"),
     # svg and png raise RenderError with ``missing`` where there is no Graphviz: the DOT text is then to be had instead.
-    Renderer(
-        name="svg",
-        suffix=".svg",
-        help="a diagram as scalable picture (needs Graphviz)",
-        render=lambda answer, options: _diagram(answer, options).svg(),
-    ),
-    Renderer(
-        name="png",
-        suffix=".png",
-        help="a diagram as picture (needs Graphviz)",
-        render=lambda answer, options: _diagram(answer, options).png(),
-    ),
-    Renderer(
-        name="mermaid",
-        suffix=".mmd",
-        help="a diagram for Markdown pages",
-        render=lambda answer, options: _diagram(answer, options).mermaid(),
-    ),
+    _picture("svg", ".svg", "a diagram as scalable picture (needs Graphviz)"),
+    _picture("png", ".png", "a diagram as picture (needs Graphviz)"),
+    _picture("mermaid", ".mmd", "a diagram for Markdown pages"),
 )
