@@ -57,7 +57,7 @@ def load(
     minor = minor_of(k8s_version) if k8s_version else None
     if cni not in CNI_PROFILES:
         raise UsageError(f"unknown CNI profile `{cni}`", help=f"profiles: {', '.join(CNI_PROFILES)}")
-    options = LoadOptions(namespace=namespace, limits=limits or Limits(), exclude=tuple(exclude))
+    options = LoadOptions(namespace=namespace, limits=limits or Limits(), exclude=tuple(exclude), strict=strict)
     cluster = load_cluster([_given(item) for item in inputs], options)
     if with_defaults:
         cluster = _add_defaults(cluster, minor)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from functools import partial
+from itertools import groupby
+from typing import Literal
 
 import msgspec
 
@@ -73,10 +75,14 @@ def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_n
         sheet = _twins_and_bindings(_by_kind)(sheet)
     harder = sheet
     for step in lossy:
-        if len(harder.boxes) <= max_nodes and (not harder.lost or len(harder.links) <= max_nodes):
+        if _readable(harder, max_nodes):
             break
         harder = step(sheet, max_nodes)
     return harder
+
+
+def _readable(sheet: Sheet, max_nodes: int) -> bool:
+    return len(sheet.boxes) <= max_nodes and (not sheet.lost or len(sheet.links) <= max_nodes)
 
 
 def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
@@ -103,40 +109,32 @@ def _vertex_order(vertex: Vertex) -> tuple[int, str, str]:
     return (_RANK[vertex.kind], vertex.group, vertex.key)
 
 
-def _merged(links: Iterable[Link], place: Mapping[int, int] | Sequence[int]) -> tuple[Link, ...]:
+_LINE_RANK = {line: rank for rank, line in enumerate(Line)}
+
+
+def _merged(links: Sequence[Link], place: Mapping[int, int] | Sequence[int]) -> tuple[Link, ...]:
     """Links between the boxes' new places, parallel ones of one style as one."""
-    parallel: dict[tuple[int, int, str], list[Link]] = defaultdict(list)
-    for link in links:
-        parallel[place[link.tail], place[link.head], link.style.name].append(link)
-    return tuple(
-        Link(
-            tail=tail,
-            head=head,
-            style=same[0].style,
-            labels=_union([link.labels for link in same]),
-            via=_union([link.via for link in same]),
-        )
-        for (tail, head, _), same in sorted(parallel.items())
-    )
-
-
-_T = TypeVar("_T")
-
-
-def _union(sets: Sequence[frozenset[_T]]) -> frozenset[_T]:
-    return sets[0] if len(sets) == 1 else frozenset().union(*sets)
+    # An integer per link: a tuple each would leave most of the time to the garbage collector.
+    boxes, styles = len(place), len(_LINE_RANK)
+    keys = [(place[link.tail] * boxes + place[link.head]) * styles + _LINE_RANK[link.style] for link in links]
+    merged = []
+    for _, same in groupby(sorted(range(len(links)), key=keys.__getitem__), key=keys.__getitem__):
+        first, *parallel = [links[number] for number in same]
+        labels, via = first.labels, first.via
+        if parallel:
+            labels = labels.union(*[link.labels for link in parallel])
+            via = via.union(*[link.via for link in parallel])
+        merged.append(Link(tail=place[first.tail], head=place[first.head], style=first.style, labels=labels, via=via))
+    return tuple(merged)
 
 
 def _rebuilt(sheet: Sheet, classes: Collection[Sequence[int]], *, lost: str = "") -> Sheet:
-    """``sheet`` with each class of boxes as one box; boxes of no class go."""
+    """``sheet`` with each class of boxes, in the order of their first ones, as one box; boxes of no class go."""
     if len(classes) == len(sheet.boxes):
         return sheet
-    folded = sorted(
-        ((_united(sheet, cls), cls) for cls in classes), key=lambda entry: _vertex_order(entry[0].members[0])
-    )
-    place = {old: new for new, (_, cls) in enumerate(folded) for old in cls}
+    place = {old: new for new, cls in enumerate(classes) for old in cls}
     links = [link for link in sheet.links if link.tail in place and link.head in place]
-    return Sheet(boxes=tuple([box for box, _ in folded]), links=_merged(links, place), lost=lost)
+    return Sheet(boxes=tuple([_united(sheet, cls) for cls in classes]), links=_merged(links, place), lost=lost)
 
 
 def _united(sheet: Sheet, cls: Sequence[int]) -> Box:
@@ -194,7 +192,8 @@ def _twins_and_bindings(bucket: _Bucket) -> _Exact:
 def _fixpoint(sheet: Sheet, once: _Exact) -> Sheet:
     while True:
         smaller = once(sheet)
-        if len(smaller.boxes) == len(sheet.boxes):
+        # Rounds that fold less than a box in a hundred are not worth their time.
+        if len(smaller.boxes) >= 0.99 * len(sheet.boxes):
             return smaller
         sheet = smaller
 
@@ -210,18 +209,20 @@ def _twins_once(sheet: Sheet, bucket: _Bucket) -> Sheet:
 
 def _same_arrows(sheet: Sheet, bucket: _Bucket, *, mutual: Sequence[int] | None = None) -> Sheet:
     colours = _first_colours(sheet, bucket)
-    around = _around(sheet.links, range(len(colours)), mutual=mutual)
+    around = _around(sheet.links, _looks(sheet.links), range(len(colours)), mutual=mutual)
     return _rebuilt(sheet, _classes(zip(colours, around, strict=True)))
 
 
 def _bindings_as_arrows(sheet: Sheet, *, most: int) -> Sheet:
     """Bindings of up to ``most`` subjects become labels of arrows; the picture loses a column of boxes."""
+    bindings = {number for number, box in enumerate(sheet.boxes) if box.kind in BINDINGS}
     into: dict[int, list[Link]] = defaultdict(list)
     out: dict[int, list[Link]] = defaultdict(list)
     for link in sheet.links:
-        out[link.tail].append(link)
-        into[link.head].append(link)
-    bindings = {number for number, box in enumerate(sheet.boxes) if box.kind in BINDINGS}
+        if link.tail in bindings:
+            out[link.tail].append(link)
+        if link.head in bindings:
+            into[link.head].append(link)
     plain = [
         number
         for number in sorted(bindings)
@@ -250,10 +251,12 @@ def _through(binding: Box, into: Link, out: Link) -> Link:
 
 
 _Lossy = Callable[[Sheet, int], Sheet]
-_See = Callable[[Sheet, Sequence[int]], list[frozenset[int]]]
+_See = Callable[[Sequence[int]], list[frozenset[int]]]
 
 #: Colours that still split by then follow a long path, which no fold makes readable.
 _ROUNDS = 20
+
+_NAMED = (12, 4, 1, 0)
 
 
 def _alike(bucket: _Bucket) -> _Lossy:
@@ -266,7 +269,7 @@ def _alike(bucket: _Bucket) -> _Lossy:
         return _refined(
             sheet,
             _first_colours(sheet, bucket),
-            lambda whole, colours: _around(whole.links, colours),
+            partial(_around, sheet.links, _looks(sheet.links)),
             max_nodes,
             lost="which member has which partner is hidden",
         )
@@ -284,22 +287,27 @@ def _together(bucket: _Bucket, *, lost: str) -> _Lossy:
     return step
 
 
-def _reaching(bucket: _Bucket, *, named: int) -> _Lossy:
+def _reaching(bucket: _Bucket) -> _Lossy:
     """A step that folds by what is reached: boxes of one bucket whose arrows lead to the same folded boxes.
 
-    Of each kind the ``named`` cluster-scoped boxes that most objects lead to stay apart: they tell the others apart.
+    Of each kind the cluster-scoped boxes that most objects lead to stay apart, as they tell the others apart: as many
+    as the picture bears.
     """
 
     def step(sheet: Sheet, max_nodes: int) -> Sheet:
-        sheet = _bindings_as_arrows(sheet, most=len(sheet.boxes))
-        busiest = _busiest(sheet, named)
-        first = _numbered(
-            (colour, number if number in busiest else None)
-            for number, colour in enumerate(_first_colours(sheet, bucket))
-        )
-        return _refined(
-            sheet, first, _ahead, max_nodes, lost="members reach the same nodes, not each member every member of those"
-        )
+        arrows = _bindings_as_arrows(sheet, most=len(sheet.boxes))
+        colours = _first_colours(arrows, bucket)
+        ahead = partial(_ahead, arrows.links, _coarse_looks(arrows.links))
+        folded = sheet
+        for named in _NAMED:
+            busiest = _busiest(arrows, named)
+            first = _numbered((colour, number if number in busiest else None) for number, colour in enumerate(colours))
+            folded = _refined(
+                arrows, first, ahead, max_nodes, lost="members lead to the same nodes, not all to each member of these"
+            )
+            if _readable(folded, max_nodes):
+                break
+        return folded
 
     return step
 
@@ -325,7 +333,7 @@ def _refined(sheet: Sheet, colours: list[int], see: _See, max_nodes: int, *, los
         # Colours only ever split: what is too fine now will not fit either.
         if max(colours, default=0) >= max_nodes:
             return sheet
-        finer = _numbered(zip(colours, see(sheet, colours), strict=True))
+        finer = _numbered(zip(colours, see(colours), strict=True))
         if finer == colours:
             return _rebuilt(sheet, _classes(colours), lost=lost)
         colours = finer
@@ -349,32 +357,40 @@ def _classes(colours: Iterable[Hashable]) -> Collection[list[int]]:
 
 
 def _around(
-    links: Sequence[Link], colours: Sequence[int], *, mutual: Sequence[int] | None = None
+    links: Sequence[Link], looks: Sequence[int], colours: Sequence[int], *, mutual: Sequence[int] | None = None
 ) -> list[frozenset[int]]:
     """What each box sees: looks and direction of its arrows, and the colours at their other ends.
 
     With buckets as ``mutual`` an arrow within a bucket is also seen as one to the box itself.
     """
     seen: list[set[int]] = [set() for _ in colours]
-    # An integer per sight: a tuple each would leave most of the time to the garbage collector.
+    # Integers, as above.
     unit = 2 * len(colours)
-    for link, looks in zip(links, _numbered([link.looks for link in links]), strict=True):
+    for link, look in zip(links, looks, strict=True):
         tail, head = colours[link.tail], colours[link.head]
-        seen[link.tail].add(looks * unit + 2 * head)
-        seen[link.head].add(looks * unit + 2 * tail + 1)
+        seen[link.tail].add(look * unit + 2 * head)
+        seen[link.head].add(look * unit + 2 * tail + 1)
         if mutual and mutual[link.tail] == mutual[link.head]:
-            seen[link.tail].add(looks * unit + 2 * tail)
-            seen[link.head].add(looks * unit + 2 * head + 1)
+            seen[link.tail].add(look * unit + 2 * tail)
+            seen[link.head].add(look * unit + 2 * head + 1)
     return [frozenset(one) for one in seen]
 
 
-def _ahead(sheet: Sheet, colours: Sequence[int]) -> list[frozenset[int]]:
-    """What each box leads to, and whether through bindings of the cluster or of namespaces, whichever these are."""
+def _ahead(links: Sequence[Link], looks: Sequence[int], colours: Sequence[int]) -> list[frozenset[int]]:
+    """What each box leads to."""
     seen: list[set[int]] = [set() for _ in colours]
-    looks = _numbered((link.style, frozenset([binding.kind for binding in link.via])) for link in sheet.links)
-    for link, look in zip(sheet.links, looks, strict=True):
+    for link, look in zip(links, looks, strict=True):
         seen[link.tail].add(look * len(colours) + colours[link.head])
     return [frozenset(one) for one in seen]
+
+
+def _looks(links: Iterable[Link]) -> list[int]:
+    return _numbered([link.looks for link in links])
+
+
+def _coarse_looks(links: Iterable[Link]) -> list[int]:
+    """Bindings of the cluster or of namespaces, whichever these are."""
+    return _numbered((link.style, frozenset([binding.kind for binding in link.via])) for link in links)
 
 
 def _numbered(keys: Iterable[Hashable]) -> list[int]:
@@ -393,7 +409,7 @@ _EXACT: dict[Fold, tuple[_Exact, ...]] = {
 #: This many times above the cap, only the steps that always end below it are worth their time.
 _FAR = 20
 _FAR_STEPS = (
-    *(_reaching(_by_kind, named=named) for named in (12, 4, 1, 0)),
+    _reaching(_by_kind),
     _together(_by_kind, lost="all objects of one kind are one node, which has the arrows of all of them"),
 )
 _BY_NAMESPACE = (
@@ -413,7 +429,7 @@ _BY_NAMESPACE = (
 #: Tried one by one while the picture is above the cap; the last one always fits.
 _LOSSY: dict[Fold, tuple[_Lossy, ...]] = {
     "namespace": _BY_NAMESPACE,
-    "class": (_alike(_by_class), *(_reaching(_by_class, named=named) for named in (12, 4, 1, 0)), *_FAR_STEPS),
+    "class": (_alike(_by_class), _reaching(_by_class), *_FAR_STEPS),
     "workload": _BY_NAMESPACE,
     "none": (),
 }

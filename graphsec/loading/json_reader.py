@@ -9,7 +9,6 @@ It reads a buffer; memory-mapped pages behind the cursor are released.
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,18 +18,12 @@ from typing import Any
 import msgspec
 
 from graphsec.loading.documents import Batch, DecodeBatch, Envelope, Event, Item, Limits, Problem
+from graphsec.loading.json_cursor import OFFSET, TRAILING, Buffer, Cursor, Malformed
+from graphsec.loading.nesting import deeper_than
 
-Buffer = bytes | mmap.mmap
-
-_raw = msgspec.json.Decoder(msgspec.Raw)
-_text = msgspec.json.Decoder(str)
-_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
-_OFFSET = re.compile(r"\(byte (\d+)\)")
-_NOT_SPACE = re.compile(rb"[^ \t\r\n]")
 #: Where the next element of an array begins, searched from the end of the one before.
 _ELEMENT = re.compile(rb"[^ \t\r\n,]")
 _LOG_START = re.compile(rb"==== START (logs for container [^\n]*?)[ \t\r]*(?:\n|\Z)")
-_LOG_END = re.compile(rb"^==== END (logs for container [^\n]*?)[ \t\r]*$", re.MULTILINE)
 #: Where the next object of a list may begin after garbage that no indentation explains: no value of a key, and not the
 #: first of a nested list.
 _NEXT_OBJECT = re.compile(rb'(?<![\[:])(?<![\[:] )\{\s*"(?P<key>apiVersion|kind|metadata)"\s*:')
@@ -46,16 +39,8 @@ _ENOUGH = 1 << 12
 _MOST_BROKEN = 1000
 #: An object with more keys than this before its `items` is no list.
 _MOST_KEYS = 10_000
-#: How often over the bytes of an input, and beyond that how many bytes, may be looked at in search of whole objects.
-_SEARCHES, _SEARCHED_AT_LEAST = 16, 64 << 20
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-#: How much of a mapped file may stay resident behind the cursor.
-_RELEASE = 8 << 20
 #: Bytes of list items decoded in one call: fits the cache, and is small beside any memory that matters.
 _WINDOW = 1 << 18
-#: Texts below this are worth counting brackets in before anything is copied.
-_FEW = 1 << 16
 #: A list whose items could not be cut this often in a row is read value by value.
 _PATIENCE = 3
 #: Between two items of a list without line breaks.
@@ -70,108 +55,9 @@ _list_metadata = msgspec.json.Decoder(_ListMetadata)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class _Malformed(Exception):  # noqa: N818 - control flow inside this module
-    """A value that is not JSON; ``offset`` is absolute, ``truncated`` if the input ended first."""
-
-    def __init__(self, message: str, offset: int, *, truncated: bool, deep: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
-        self.truncated = truncated
-        self.deep = deep
-
-
-class _Cursor:
-    """A position in a buffer that counts lines as it moves and lets go of mapped pages behind it."""
-
-    def __init__(self, buffer: Buffer) -> None:
-        self.buffer = buffer
-        self.view = memoryview(buffer)
-        self.size = len(buffer)
-        self.pos = 0
-        self._line = 1
-        self._counted = 0
-        self._released = 0
-        self._log_ends: dict[bytes, int] | None = None
-        self._searched = 0
-
-    def close(self) -> None:
-        self.view.release()
-
-    def peek(self) -> bytes:
-        """The next byte that is not white space, b"" at the end; moves to it."""
-        found = _NOT_SPACE.search(self.buffer, self.pos)
-        self.pos = found.start() if found else self.size
-        return found.group() if found else b""
-
-    def line(self, at: int) -> int:
-        """The 1-based line of an offset; an offset before an earlier one gives that one's line."""
-        if at > self._counted:
-            self._line += bytes(self.view[self._counted : at]).count(b"\n")
-            self._counted = at
-        return self._line
-
-    def may_search(self) -> bool:
-        """Whether there is effort left for finding whole objects behind garbage: nested garbage would cost squares."""
-        return self._searched < _SEARCHES * self.size + _SEARCHED_AT_LEAST
-
-    def searched(self, start: int, end: int) -> None:
-        self._searched += end - start
-
-    def string(self, start: int, end: int) -> str:
-        """The JSON string that begins at ``start``. Raises _Malformed where it is not UTF-8."""
-        try:
-            return _text.decode(bytes(self.view[start:end]).strip())
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise _Malformed("a string that is not UTF-8", start, truncated=False) from None
-
-    def log_end(self, container: bytes) -> int:
-        """The offset behind the log of a container, -1 without. Its last END line counts: a log may hold a forged one
-        with objects behind it."""
-        if self._log_ends is None:
-            self._log_ends = {match[1]: match.end() for match in _LOG_END.finditer(self.buffer)}
-        return self._log_ends.get(container, -1)
-
-    def value_end(self, start: int) -> int:
-        """The offset of what follows the value that begins at ``start``. Raises _Malformed."""
-        try:
-            _raw.decode(self.view[start:])
-        except msgspec.DecodeError as error:
-            trailing = _TRAILING.search(str(error))
-            if trailing:
-                return start + int(trailing.group(1)) - 1  # msgspec has read the trailing character
-            offset = _OFFSET.search(str(error))
-            raise _Malformed(
-                str(error),
-                start + int(offset.group(1)) if offset else self.size,
-                truncated=offset is None,
-            ) from None
-        except RecursionError:
-            raise _Malformed("nesting beyond any limit", start, truncated=False, deep=True) from None
-        return self.size
-
-    def take(self, end: int) -> bytes:
-        """The bytes from here to ``end``; moves there."""
-        body = bytes(self.view[self.pos : end])
-        self.skip(end, body.count(b"\n") if self._counted == self.pos else None)
-        return body
-
-    def skip(self, end: int, lines: int | None = None) -> None:
-        """Move to ``end``, over ``lines`` line breaks if that is known, and let go of the pages behind."""
-        if lines is not None:
-            self._line += lines
-            self._counted = end
-        self.pos = end
-        if isinstance(self.buffer, mmap.mmap) and end - self._released > _RELEASE:
-            page = end - end % mmap.PAGESIZE
-            self.line(page)
-            self.buffer.madvise(mmap.MADV_DONTNEED, 0, page)
-            self._released = page
-
-
 def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None = None) -> Iterator[Event]:
     """The objects of a JSON text: one document, or several back to back with log sections between them (I10)."""
-    cursor = _Cursor(buffer)
+    cursor = Cursor(buffer)
     decode = decode_batch or (lambda text: None)
     try:
         broken = 0.0
@@ -188,13 +74,13 @@ def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None =
         cursor.close()
 
 
-def _part(cursor: _Cursor, first: bytes, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
+def _part(cursor: Cursor, first: bytes, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
     if first == b"=":
         return _skip_log(cursor)
     return _document(cursor, limits, decode) if first == b"{" else _stray(cursor)
 
 
-def _skip_log(cursor: _Cursor) -> Iterator[Event]:
+def _skip_log(cursor: Cursor) -> Iterator[Event]:
     """Past a container's log, which is not input: from `==== START logs ...` to the `==== END ...` of the same container."""
     opened = _LOG_START.match(cursor.buffer, cursor.pos)
     end = cursor.log_end(opened[1]) if opened else cursor.buffer.find(b"\n", cursor.pos)
@@ -203,19 +89,19 @@ def _skip_log(cursor: _Cursor) -> Iterator[Event]:
     cursor.pos = cursor.size if end < cursor.pos else end
 
 
-def _stray(cursor: _Cursor) -> Iterator[Event]:
+def _stray(cursor: Cursor) -> Iterator[Event]:
     """Something at top level that is no object: a scalar or array is left out, garbage ends at the next object line."""
     start = cursor.pos
     try:
         cursor.pos = cursor.value_end(start)
-    except _Malformed as error:
+    except Malformed as error:
         yield _problem(cursor, error)
         cursor.pos = _next_line_starting(cursor, b"{", error.offset)
     else:
         yield Problem("GS-IN-003", "a JSON value that is no object", cursor.line(start))
 
 
-def _next_line_starting(cursor: _Cursor, text: bytes, after: int) -> int:
+def _next_line_starting(cursor: Cursor, text: bytes, after: int) -> int:
     found = cursor.buffer.find(b"\n" + text, after)
     return cursor.size if found < 0 else found + 1
 
@@ -230,7 +116,7 @@ class _List:
     paged: bool = False
 
 
-def _document(cursor: _Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
+def _document(cursor: Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
     """One top-level object: a list gives its items and an envelope, anything else one item."""
     start = cursor.pos
     line = cursor.line(start)
@@ -239,7 +125,7 @@ def _document(cursor: _Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[
         end = _plain_end(cursor)
         if end is None:
             yield from _fields(cursor, limits, decode, known)
-    except _Malformed as error:
+    except Malformed as error:
         problem = _problem(cursor, error, lost=start)
         # Of a list, what is lost may be of any kind in it.
         yield problem._replace(kind=known.kind) if known.found else problem
@@ -253,8 +139,8 @@ def _document(cursor: _Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[
     yield _item(cursor, end, line, limits, listed=False)
 
 
-def _plain_end(cursor: _Cursor) -> int | None:
-    """The end of the object at the cursor if it is surely no list, else None. Raises _Malformed where it has no end."""
+def _plain_end(cursor: Cursor) -> int | None:
+    """The end of the object at the cursor if it is surely no list, else None. Raises Malformed where it has no end."""
     start = cursor.pos
     if cursor.buffer.find(_ITEMS_KEY, start, start + _ENOUGH) >= 0:
         return None
@@ -262,7 +148,7 @@ def _plain_end(cursor: _Cursor) -> int | None:
     return end if cursor.buffer.find(_ITEMS_KEY, start, end) < 0 else None
 
 
-def _fields(cursor: _Cursor, limits: Limits, decode: DecodeBatch, known: _List) -> Iterator[Event]:
+def _fields(cursor: Cursor, limits: Limits, decode: DecodeBatch, known: _List) -> Iterator[Event]:
     """Walks through the object at the cursor: the items go out, and what tells what they are goes into ``known``."""
     start = cursor.pos
     for number, key in enumerate(_keys(cursor)):
@@ -282,7 +168,7 @@ def _fields(cursor: _Cursor, limits: Limits, decode: DecodeBatch, known: _List) 
         _note(cursor, key, first, value, known)
 
 
-def _note(cursor: _Cursor, key: str, first: bytes, value: int, known: _List) -> None:
+def _note(cursor: Cursor, key: str, first: bytes, value: int, known: _List) -> None:
     if key == "kind" and first == b'"':
         known.kind = cursor.string(value, cursor.pos)
     elif key == "apiVersion" and first == b'"':
@@ -296,7 +182,7 @@ def _may_be_list(kind: str) -> bool:
     return not kind or kind.endswith("List")
 
 
-def _keys(cursor: _Cursor) -> Iterator[str]:
+def _keys(cursor: Cursor) -> Iterator[str]:
     """The keys of the object at the cursor, which stands at each key's value while it is handed out."""
     cursor.pos += 1
     while (char := cursor.peek()) != b"}":
@@ -316,12 +202,12 @@ def _keys(cursor: _Cursor) -> Iterator[str]:
     cursor.pos += 1
 
 
-def _syntax(cursor: _Cursor, message: str) -> _Malformed:
+def _syntax(cursor: Cursor, message: str) -> Malformed:
     truncated = cursor.pos >= cursor.size
-    return _Malformed("Input data was truncated" if truncated else message, cursor.pos, truncated=truncated)
+    return Malformed("Input data was truncated" if truncated else message, cursor.pos, truncated=truncated)
 
 
-def _items(cursor: _Cursor, limits: Limits, list_kind: str, decode: DecodeBatch) -> Iterator[Event]:
+def _items(cursor: Cursor, limits: Limits, list_kind: str, decode: DecodeBatch) -> Iterator[Event]:
     """The items of the array at the cursor; after garbage it goes on with the next object of the list."""
     cursor.pos += 1
     indent = _indent(cursor)
@@ -336,7 +222,7 @@ def _items(cursor: _Cursor, limits: Limits, list_kind: str, decode: DecodeBatch)
             cursor.pos += 1
             continue
         if broken > _MOST_BROKEN:
-            raise _Malformed("too many broken items, the rest of the list is not read", cursor.pos, truncated=False)
+            raise Malformed("too many broken items, the rest of the list is not read", cursor.pos, truncated=False)
         if not separated and char == b"{":
             yield Problem("GS-IN-001", "a comma is missing between two items of the list", cursor.line(cursor.pos))
         separated = False
@@ -354,14 +240,14 @@ def _items(cursor: _Cursor, limits: Limits, list_kind: str, decode: DecodeBatch)
     cursor.pos += 1
 
 
-def _opening(cursor: _Cursor) -> bytes:
+def _opening(cursor: Cursor) -> bytes:
     """The first key of the first item. One encoder wrote the list, so the others begin with it too."""
     first = _FIRST_OBJECT.match(cursor.buffer, cursor.pos)
     return first["key"] if first else b"apiVersion"
 
 
 def _cut(
-    cursor: _Cursor, indent: bytes, limits: Limits, decode: DecodeBatch
+    cursor: Cursor, indent: bytes, limits: Limits, decode: DecodeBatch
 ) -> tuple[int, bytes, list[Any], bool] | None:
     """(end, text, elements, whether they are typed) of as many items as a window holds, None if they cannot be cut."""
     end = _last_cut(cursor, indent)
@@ -373,7 +259,7 @@ def _cut(
             typed = decode(text)
             elements = _raw_list.decode(text) if typed is None else typed
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            closed = _TRAILING.search(str(error))
+            closed = TRAILING.search(str(error))
             if closed is None:
                 return None
             # The list ends inside the window, and the cut was made in what follows it.
@@ -383,7 +269,7 @@ def _cut(
     return None
 
 
-def _last_cut(cursor: _Cursor, indent: bytes) -> int:
+def _last_cut(cursor: Cursor, indent: bytes) -> int:
     """The offset behind the last item that ends in the window, -1 if no place between two items is found."""
     limit = min(cursor.pos + _WINDOW, cursor.size)
     for cut in (b"}," + indent + b"{",) if indent else _COMPACT_CUTS:
@@ -394,7 +280,7 @@ def _last_cut(cursor: _Cursor, indent: bytes) -> int:
 
 
 def _cut_events(
-    cursor: _Cursor, end: int, text: bytes, elements: list[Any], typed: bool, indent: bytes, list_kind: str
+    cursor: Cursor, end: int, text: bytes, elements: list[Any], typed: bool, indent: bytes, list_kind: str
 ) -> Iterator[Event]:
     first = cursor.line(cursor.pos)
     starts, breaks = _rows(text, len(elements), indent)
@@ -442,13 +328,13 @@ def _rows_by_length(text: bytes) -> list[int]:
 
 
 def _next_item(
-    cursor: _Cursor, char: bytes, indent: bytes, opening: bytes, limits: Limits, list_kind: str
+    cursor: Cursor, char: bytes, indent: bytes, opening: bytes, limits: Limits, list_kind: str
 ) -> Item | Problem:
-    """The one value at the cursor. Raises _Malformed where it is broken and nothing follows."""
+    """The one value at the cursor. Raises Malformed where it is broken and nothing follows."""
     start = cursor.pos
     try:
         end = _item_end(cursor, char)
-    except _Malformed as error:
+    except Malformed as error:
         cursor.searched(start, min(error.offset, cursor.size))
         problem = _problem(cursor, error, at=start, lost=start, goes_on=True)
         if _resume(cursor, start + 1, indent, opening):
@@ -461,14 +347,14 @@ def _next_item(
     return Problem("GS-IN-020", "an item of the list is no object", line)
 
 
-def _item_end(cursor: _Cursor, char: bytes) -> int:
+def _item_end(cursor: Cursor, char: bytes) -> int:
     end = cursor.value_end(cursor.pos)
     if char == b"{" and _MORE_OF_ITEM.match(cursor.buffer, end):
-        raise _Malformed("an item of the list is closed before its end", end, truncated=False)
+        raise Malformed("an item of the list is closed before its end", end, truncated=False)
     return end
 
 
-def _indent(cursor: _Cursor) -> bytes:
+def _indent(cursor: Cursor) -> bytes:
     """The line break and white space before the first item, by which pretty-printed items are told apart."""
     start = cursor.pos
     cursor.peek()
@@ -476,7 +362,7 @@ def _indent(cursor: _Cursor) -> bytes:
     return gap[gap.rfind(b"\n") :] if b"\n" in gap else b""
 
 
-def _resume(cursor: _Cursor, after: int, indent: bytes, opening: bytes) -> bool:
+def _resume(cursor: Cursor, after: int, indent: bytes, opening: bytes) -> bool:
     """Move to the next object of the list behind garbage; False if there is none."""
     if not cursor.may_search():
         return False
@@ -491,7 +377,7 @@ def _resume(cursor: _Cursor, after: int, indent: bytes, opening: bytes) -> bool:
     return True
 
 
-def _next_whole_object(cursor: _Cursor, after: int, opening: bytes) -> int:
+def _next_whole_object(cursor: Cursor, after: int, opening: bytes) -> int:
     needed = {"metadata"} if opening == b"metadata" else {"kind", "metadata"}
     for candidate in _NEXT_OBJECT.finditer(cursor.buffer, after):
         if not cursor.may_search():
@@ -501,13 +387,13 @@ def _next_whole_object(cursor: _Cursor, after: int, opening: bytes) -> int:
     return -1
 
 
-def _keys_of(cursor: _Cursor, start: int) -> set[str]:
+def _keys_of(cursor: Cursor, start: int) -> set[str]:
     """The keys of the object at ``start``, none where it is malformed."""
     end = start
     try:
         end = cursor.value_end(start)
         return set(msgspec.json.decode(cursor.view[start:end], type=dict[str, msgspec.Raw]))
-    except _Malformed as error:
+    except Malformed as error:
         end = min(error.offset, cursor.size)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         pass
@@ -516,7 +402,7 @@ def _keys_of(cursor: _Cursor, start: int) -> set[str]:
     return set()
 
 
-def _item(cursor: _Cursor, end: int, line: int, limits: Limits, *, listed: bool, list_kind: str = "") -> Item | Problem:
+def _item(cursor: Cursor, end: int, line: int, limits: Limits, *, listed: bool, list_kind: str = "") -> Item | Problem:
     start, size = cursor.pos, end - cursor.pos
     if size > limits.object_bytes:
         cursor.skip(end)
@@ -528,33 +414,13 @@ def _item(cursor: _Cursor, end: int, line: int, limits: Limits, *, listed: bool,
     return Item(body, line, listed=listed, list_kind=list_kind)
 
 
-def _lost_kind(cursor: _Cursor, start: int) -> str:
+def _lost_kind(cursor: Cursor, start: int) -> str:
     found = _KIND.search(cursor.buffer, start, start + _ENOUGH)
     return found[1].decode() if found else ""
 
 
-def deeper_than(body: bytes, limit: int) -> bool:
-    """Whether JSON nests deeper than ``limit``: each pass of removing empty brackets takes one level away."""
-    if len(body) < _FEW and body.count(b"{") + body.count(b"[") <= limit:
-        return False
-    brackets = body.translate(None, _NOT_BRACKETS)
-    if _outlasts(brackets, limit):
-        # Brackets inside strings do not count; looked at only where they could matter.
-        return _outlasts(_STRING.sub(b"", body).translate(None, _NOT_BRACKETS), limit)
-    return False
-
-
-def _outlasts(brackets: bytes, passes: int) -> bool:
-    for _ in range(passes):
-        shorter = brackets.replace(b"{}", b"").replace(b"[]", b"")
-        if not shorter or len(shorter) == len(brackets):
-            return bool(shorter)
-        brackets = shorter
-    return bool(brackets)
-
-
 def _problem(
-    cursor: _Cursor, error: _Malformed, *, at: int | None = None, lost: int | None = None, goes_on: bool = False
+    cursor: Cursor, error: Malformed, *, at: int | None = None, lost: int | None = None, goes_on: bool = False
 ) -> Problem:
     """What to tell of a malformed value, at offset ``at`` or where it fails; what was lost begins at ``lost``."""
     offset = min(error.offset, cursor.size)
@@ -569,4 +435,4 @@ def _problem(
         return Problem("GS-IN-001" if goes_on else "GS-IN-040", message, line, kind)
     if cursor.buffer[offset : offset + 1] in _CONTROLS:
         return Problem("GS-IN-031", f"character U+{cursor.buffer[offset]:04X} is not allowed in JSON", line, kind)
-    return Problem("GS-IN-001", _OFFSET.sub("", error.message).strip(), line, kind)
+    return Problem("GS-IN-001", OFFSET.sub("", error.message).strip(), line, kind)

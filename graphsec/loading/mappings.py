@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from graphsec.loading.documents import Envelope, Event, Item, Limits, Problem
-from graphsec.loading.json_reader import deeper_than
+from graphsec.loading.nesting import deeper_than
 
 
 def read_mapping(mapping: Mapping[str, Any], limits: Limits) -> Iterator[Event]:

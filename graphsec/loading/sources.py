@@ -18,7 +18,7 @@ from graphsec.errors import InputError
 from graphsec.loading.archives import ARCHIVES, members
 from graphsec.loading.documents import Limits, Problem
 from graphsec.loading.forms import Form, detect
-from graphsec.loading.json_reader import Buffer
+from graphsec.loading.json_cursor import Buffer
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 #: Files from here on are memory-mapped instead of read.

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from graphsec.loading.documents import Problem
-from graphsec.loading.json_reader import Buffer
+from graphsec.loading.json_cursor import Buffer
 
 #: JSON objects begin with a quoted key; kyaml and flow YAML do not quote theirs.
 _JSON_START = re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{"\]])')
