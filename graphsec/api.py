@@ -26,6 +26,7 @@ from graphsec.model.discovery import DEFAULT_MINOR, MINORS
 from graphsec.model.rbac import RULE_KEYS, Covered, PolicyRule, Target
 from graphsec.model.rbac import covers as _covers
 from graphsec.model.ref import Ref
+from graphsec.model.text import counted
 from graphsec.query._answer import Answer
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
@@ -94,7 +95,7 @@ def _refuse_marked(diagnostics: Iterable[Diagnostic]) -> None:
     if marked:
         shown = "\n  ".join(str(diagnostic) for diagnostic in marked[:20])
         more = f"\n  and {len(marked) - 20} more" if len(marked) > 20 else ""
-        raise InputError(f"{len(marked)} diagnostics under strict:\n  {shown}{more}")
+        raise InputError(f"{counted(len(marked), 'diagnostic')} under strict:\n  {shown}{more}")
 
 
 def can_i(

@@ -24,36 +24,33 @@ class Quiet:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     stream = Terminal()
-    monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(_session, "_PATIENCE", 0.01)
     return stream
 
 
-def work(common: Any, seconds: float) -> None:
+def shown(stream: io.StringIO, common: Any, seconds: float, monkeypatch: pytest.MonkeyPatch) -> str:
+    # Not in the fixture: pytest puts its own stderr in place when the test begins.
+    monkeypatch.setattr(sys, "stderr", stream)
     with _session.progress("reading a\x1b[2Jfile", common):
         time.sleep(seconds)
+    return stream.getvalue()
 
 
-def test_long_work_says_so_and_cleans_up(terminal: Terminal) -> None:
-    work(Quiet(), 0.2)
-    assert terminal.getvalue() == "reading a\\x1b[2Jfile ...\r\x1b[K"
+def test_long_work_says_so_and_cleans_up(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(terminal, Quiet(), 0.2, monkeypatch) == "reading a\\x1b[2Jfile ...\r\x1b[K"
 
 
 def test_short_work_says_nothing(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_session, "_PATIENCE", 60)
-    work(Quiet(), 0)
-    assert terminal.getvalue() == ""
+    assert shown(terminal, Quiet(), 0, monkeypatch) == ""
 
 
 def test_never_in_ci_nor_when_quiet_nor_in_a_pipe(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = Quiet()
     quiet.quiet = True
-    work(quiet, 0.05)
+    assert shown(terminal, quiet, 0.05, monkeypatch) == ""
     monkeypatch.setenv("CI", "true")
-    work(Quiet(), 0.05)
+    assert shown(terminal, Quiet(), 0.05, monkeypatch) == ""
     monkeypatch.delenv("CI")
-    pipe = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", pipe)
-    work(Quiet(), 0.05)
-    assert terminal.getvalue() == pipe.getvalue() == ""
+    assert shown(io.StringIO(), Quiet(), 0.05, monkeypatch) == ""

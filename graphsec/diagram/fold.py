@@ -58,7 +58,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_nodes: int) -> Sheet:
     """The graph folded ``by``; above ``max_nodes`` folded harder, and only as far as needed.
 
-    What loses detail must pay in clarity: then there are no more arrows than ``max_nodes`` either.
+    What loses detail must pay in clarity: then arrows are at most half as many as ``max_nodes``.
     Raises UsageError for an unknown fold.
     """
     if by not in _EXACT:
@@ -82,7 +82,7 @@ def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_n
 
 
 def _readable(sheet: Sheet, max_nodes: int) -> bool:
-    return len(sheet.boxes) <= max_nodes and (not sheet.lost or len(sheet.links) <= max_nodes)
+    return len(sheet.boxes) <= max_nodes and (not sheet.lost or 2 * len(sheet.links) <= max_nodes)
 
 
 def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
@@ -303,7 +303,11 @@ def _reaching(bucket: _Bucket) -> _Lossy:
             busiest = _busiest(arrows, named)
             first = _numbered((colour, number if number in busiest else None) for number, colour in enumerate(colours))
             folded = _refined(
-                arrows, first, ahead, max_nodes, lost="members lead to the same nodes, not all to each member of these"
+                arrows,
+                first,
+                ahead,
+                max_nodes,
+                lost="members lead to the same nodes, but not each to all members of these",
             )
             if _readable(folded, max_nodes):
                 break

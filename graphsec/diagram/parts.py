@@ -71,6 +71,8 @@ class Vertex(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=Tru
     group: str = ""
     #: Equivalence class that ``fold="class"`` keeps apart, and the workload of a pod for ``fold="workload"``.
     cls: str = ""
+    #: Always in a frame: ``group`` is where something holds of the object, not where it lives.
+    framed: bool = False
 
 
 class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from graphsec.diagram.fold import Box, Link, Sheet
-from graphsec.diagram.parts import DrawnKind, Line
+from graphsec.diagram.parts import DrawnKind, Line, Vertex
 from graphsec.model.text import safe
 
 #: Characters of a name that a picture shows, and names that a folded node lists.
 _NAME, _LISTED = 44, 3
 
-#: Permissions tell more than names do.
-_MERGED = 8
+#: The same of permissions, each of which tells more than a name does.
+_PERMISSION, _PERMISSIONS = 80, 8
 
 
 def shorten(name: str, width: int = _NAME) -> str:
@@ -28,18 +28,28 @@ def shorten(name: str, width: int = _NAME) -> str:
 def box_lines(box: Box, *, clustered: bool) -> list[str]:
     """``clustered``: the box stands in a frame that names its namespace."""
     group = "" if clustered else shorten(box.group)
-    listed = _MERGED if box.kind is DrawnKind.PERMISSION else _LISTED
+    width, listed = _room(box)
     if len(box.members) == 1:
-        name = shorten(box.members[0].label)
+        name = shorten(box.members[0].label, width)
         return [f"{group}/{name}" if group else name]
     count = box.kind.count(len(box.members))
     groups = {member.group for member in box.members}
     if len(groups) > 1:
         count += f" in {len(groups):,} namespaces"
-        names = [f"{member.group}/{member.label}" if member.group else member.label for member in box.members]
+        names = [_full_name(member) for member in box.members]
     else:
         names = [member.label for member in box.members]
-    return [f"{group}: {count}" if group else count, *_few(names, listed)]
+    return [f"{group}: {count}" if group else count, *_few(names, listed, width)]
+
+
+def _room(box: Box) -> tuple[int, int]:
+    return (_PERMISSION, _PERMISSIONS) if box.kind is DrawnKind.PERMISSION else (_NAME, _LISTED)
+
+
+def _full_name(member: Vertex) -> str:
+    if not member.group:
+        return member.label
+    return f"{member.label} in {member.group}" if member.framed else f"{member.group}/{member.label}"
 
 
 def link_lines(link: Link) -> list[str]:
@@ -58,10 +68,10 @@ def link_lines(link: Link) -> list[str]:
     return lines + _few(sorted(link.labels))
 
 
-def _few(names: Sequence[str], listed: int = _LISTED) -> list[str]:
+def _few(names: Sequence[str], listed: int = _LISTED, width: int = _NAME) -> list[str]:
     if len(names) <= listed + 1:
-        return [shorten(name) for name in names]
-    return [*(shorten(name) for name in names[:listed]), f"and {len(names) - listed:,} more"]
+        return [shorten(name, width) for name in names]
+    return [*(shorten(name, width) for name in names[:listed]), f"and {len(names) - listed:,} more"]
 
 
 def drawn_kinds(sheet: Sheet) -> list[DrawnKind]:
@@ -75,23 +85,27 @@ def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
     lines = [style.value for style in Line if style in styles and style.value]
     if any(len(box.members) > 1 for box in sheet.boxes):
         lines.append(f"{several} outline: several objects")
+    if any(box.members[0].framed for box in sheet.boxes):
+        lines.append("frame: the namespace where this holds, without one the whole cluster")
     if any(link.via for link in sheet.links):
-        lines.append("text at an arrow: the binding it stands for,")
-        lines.append("without a namespace for the whole cluster")
+        other = ", or what it says" if any(link.labels for link in sheet.links) else ""
+        lines.append(f"text at an arrow: the binding it stands for{other};")
+        lines.append("a binding without namespace applies to the whole cluster")
     return lines
 
 
 def frames(sheet: Sheet) -> list[str]:
-    """Namespaces worth a frame: those with several boxes. A single box names its namespace itself."""
+    """Namespaces worth a frame: mostly those with several boxes, as a single box names its namespace itself."""
     counts = Counter(box.group for box in sheet.boxes if box.group)
-    return sorted(group for group, count in counts.items() if count > 1)
+    asked = {box.group for box in sheet.boxes if box.group and box.members[0].framed}
+    return sorted(asked | {group for group, count in counts.items() if count > 1})
 
 
 def what_was_done(sheet: Sheet) -> list[str]:
     """Every fold, hiding or cut in plain sentences."""
     folded = [box for box in sheet.boxes if len(box.members) > 1]
     bindings = {binding for link in sheet.links for binding in link.via}
-    shown = [member.label for box in sheet.boxes for member in box.members[:_LISTED]]
+    cut = any(len(safe(member.label)) > _room(box)[0] for box in sheet.boxes for member in box.members[: _room(box)[1]])
     lines = []
     if folded:
         members = sum(len(box.members) for box in folded)
@@ -100,7 +114,7 @@ def what_was_done(sheet: Sheet) -> list[str]:
         lines.append(f"{members:,} objects folded into {nodes}; {detail}")
     if bindings:
         lines.append(f"bindings drawn as arrows instead of nodes: {len(bindings):,}")
-    if any(len(safe(name)) > _NAME for name in shown):
+    if cut:
         lines.append("long names shortened in the middle")
     return lines
 

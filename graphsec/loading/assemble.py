@@ -119,7 +119,7 @@ class Assembler:
         stem = name.rpartition("/")[2].rpartition(":")[2].rpartition(".")[0].replace("-", "")
         return next((resource for resource in self._discovery.find(stem) if resource.kind), None)
 
-    def _read(self, blob: Blob) -> Iterator[Event]:
+    def _read(self, blob: Blob) -> Iterator[Event | Batch]:
         if is_json(blob.name, blob.data):
             yield from self._read_json(blob.data)
             return
@@ -139,12 +139,12 @@ class Assembler:
         else:
             yield from read_yaml(text, self._options.limits)
 
-    def _read_json(self, data: Any) -> Iterator[Event]:
+    def _read_json(self, data: Any) -> Iterator[Event | Batch]:
         if self._options.strict:
             return noting_duplicates(read_json(data, self._options.limits))
         return read_json(data, self._options.limits, self._decoders.batch)
 
-    def _add_events(self, events: Iterable[Event]) -> None:
+    def _add_events(self, events: Iterable[Event | Batch]) -> None:
         #: Items whose kind will be told by their list's envelope.
         waiting: list[Item] = []
         for event in events:

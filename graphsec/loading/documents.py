@@ -58,7 +58,7 @@ class Batch(NamedTuple):
     lines: list[int]
 
 
-Event = Item | Batch | Envelope | Problem
+Event = Item | Envelope | Problem
 
 #: Decodes a JSON array of list items at once, or gives None to have them one by one.
 #: Raises msgspec.DecodeError (not its subclass ValidationError) where the text is no JSON array.

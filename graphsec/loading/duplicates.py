@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from graphsec.loading.documents import Event, Item, Problem
+from graphsec.loading.documents import Batch, Event, Item, Problem
 from graphsec.model.text import safe
 
 _SHOWN = 40
 
 
-def noting_duplicates(events: Iterable[Event]) -> Iterator[Event]:
+def noting_duplicates(events: Iterable[Event | Batch]) -> Iterator[Event | Batch]:
     """The events, each object after a problem for every key that stands twice in one of its mappings."""
     for event in events:
         if isinstance(event, Item) and isinstance(event.body, bytes):

@@ -55,7 +55,7 @@ _list_metadata = msgspec.json.Decoder(_ListMetadata)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None = None) -> Iterator[Event]:
+def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None = None) -> Iterator[Event | Batch]:
     """The objects of a JSON text: one document, or several back to back with log sections between them (I10)."""
     cursor = Cursor(buffer)
     decode = decode_batch or (lambda text: None)
@@ -65,7 +65,7 @@ def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None =
             if broken > _MOST_BROKEN:
                 yield Problem("GS-IN-001", "too much of it is broken, the rest is not read", cursor.line(cursor.pos))
                 return
-            event: Event | None = None
+            event: Event | Batch | None = None
             for event in _part(cursor, first, limits, decode):
                 yield event
             whole = not isinstance(event, Problem) or event.code == "GS-IN-003"
@@ -74,13 +74,13 @@ def read_json(buffer: Buffer, limits: Limits, decode_batch: DecodeBatch | None =
         cursor.close()
 
 
-def _part(cursor: Cursor, first: bytes, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
+def _part(cursor: Cursor, first: bytes, limits: Limits, decode: DecodeBatch) -> Iterator[Event | Batch]:
     if first == b"=":
         return _skip_log(cursor)
     return _document(cursor, limits, decode) if first == b"{" else _stray(cursor)
 
 
-def _skip_log(cursor: Cursor) -> Iterator[Event]:
+def _skip_log(cursor: Cursor) -> Iterator[Event | Batch]:
     """Past a container's log, which is not input: from `==== START logs ...` to the `==== END ...` of the same container."""
     opened = _LOG_START.match(cursor.buffer, cursor.pos)
     end = cursor.log_end(opened[1]) if opened else cursor.buffer.find(b"\n", cursor.pos)
@@ -89,7 +89,7 @@ def _skip_log(cursor: Cursor) -> Iterator[Event]:
     cursor.pos = cursor.size if end < cursor.pos else end
 
 
-def _stray(cursor: Cursor) -> Iterator[Event]:
+def _stray(cursor: Cursor) -> Iterator[Event | Batch]:
     """Something at top level that is no object: a scalar or array is left out, garbage ends at the next object line."""
     start = cursor.pos
     try:
@@ -116,7 +116,7 @@ class _List:
     paged: bool = False
 
 
-def _document(cursor: Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[Event]:
+def _document(cursor: Cursor, limits: Limits, decode: DecodeBatch) -> Iterator[Event | Batch]:
     """One top-level object: a list gives its items and an envelope, anything else one item."""
     start = cursor.pos
     line = cursor.line(start)
@@ -148,7 +148,7 @@ def _plain_end(cursor: Cursor) -> int | None:
     return end if cursor.buffer.find(_ITEMS_KEY, start, end) < 0 else None
 
 
-def _fields(cursor: Cursor, limits: Limits, decode: DecodeBatch, known: _List) -> Iterator[Event]:
+def _fields(cursor: Cursor, limits: Limits, decode: DecodeBatch, known: _List) -> Iterator[Event | Batch]:
     """Walks through the object at the cursor: the items go out, and what tells what they are goes into ``known``."""
     start = cursor.pos
     for number, key in enumerate(_keys(cursor)):
@@ -207,7 +207,7 @@ def _syntax(cursor: Cursor, message: str) -> Malformed:
     return Malformed("Input data was truncated" if truncated else message, cursor.pos, truncated=truncated)
 
 
-def _items(cursor: Cursor, limits: Limits, list_kind: str, decode: DecodeBatch) -> Iterator[Event]:
+def _items(cursor: Cursor, limits: Limits, list_kind: str, decode: DecodeBatch) -> Iterator[Event | Batch]:
     """The items of the array at the cursor; after garbage it goes on with the next object of the list."""
     cursor.pos += 1
     indent = _indent(cursor)
@@ -281,7 +281,7 @@ def _last_cut(cursor: Cursor, indent: bytes) -> int:
 
 def _cut_events(
     cursor: Cursor, end: int, text: bytes, elements: list[Any], typed: bool, indent: bytes, list_kind: str
-) -> Iterator[Event]:
+) -> Iterator[Event | Batch]:
     first = cursor.line(cursor.pos)
     starts, breaks = _rows(text, len(elements), indent)
     lines = [first + row for row in starts]

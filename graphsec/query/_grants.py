@@ -58,15 +58,17 @@ def vertex(ref: Ref) -> Vertex:
 
 
 def draw_grant(subject: Ref, proof: Evidence, permission: str, *, dashed: bool) -> tuple[list[Vertex], list[Arrow]]:
-    """Subject, binding, role and permission as a chain."""
+    """Subject, its group where the binding names that, binding, role and permission as a chain."""
     from graphsec.diagram import Arrow, DrawnKind, Line, Vertex
 
     line = Line.DASHED if dashed else Line.SOLID
     goal = Vertex(key=f"Permission/{permission}", label=permission, kind=DrawnKind.PERMISSION)
     start = vertex(subject)
     if proof.binding is None or proof.role is None:
-        return [start, goal], [
-            Arrow(tail=start.key, head=goal.key, label=proof.semantics.partition(":")[0], style=line)
-        ]
-    chain = [start, vertex(proof.binding), vertex(proof.role), goal]
-    return chain, [Arrow(tail=tail.key, head=head.key, style=line) for tail, head in pairwise(chain)]
+        return [start, goal], [Arrow(tail=start.key, head=goal.key, label="needs no binding (S-47)", style=line)]
+    holder = vertex(proof.subject or subject)
+    chain = [holder, vertex(proof.binding), vertex(proof.role), goal]
+    arrows = [Arrow(tail=tail.key, head=head.key, style=line) for tail, head in pairwise(chain)]
+    if holder != start:
+        arrows.append(Arrow(tail=start.key, head=holder.key, label="member of"))
+    return [start, *chain], arrows

@@ -74,7 +74,7 @@ class Decision:
         if not self.because:
             return [], []
         proof = self.because[0]
-        return draw_grant(proof.subject or self.subject, proof, str(self.request), dashed=self.word != "yes")
+        return draw_grant(self.subject, proof, str(self.request), dashed=self.word != "yes")
 
     def refs(self) -> tuple[str, ...]:
         return (lower_name(self.subject),)

@@ -89,11 +89,20 @@ class MatrixRow:
             for column, cell in zip(self.columns, self.cells, strict=True)
             if cell
         ]
-        vertices = [Vertex(key=f"Permission/{text}", label=text, kind=DrawnKind.PERMISSION) for text in permissions]
+        # Folding makes one node of the permissions of a row, and one of the subjects that have just these.
+        row = f"Permission/{'; '.join(permissions)}"
+        vertices = [Vertex(key=f"{row}/{text}", label=text, kind=DrawnKind.PERMISSION) for text in permissions]
         arrows = []
         for subject in self.subjects:
-            vertices.append(vertex(subject))
-            arrows += [Arrow(tail=str(subject), head=f"Permission/{text}", label=self.scope) for text in permissions]
+            holder = Vertex(
+                key=f"{subject} in {self.scope}",
+                label=f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name,
+                kind=vertex(subject).kind,
+                group="" if self.scope == "cluster" else self.scope,
+                framed=True,
+            )
+            vertices.append(holder)
+            arrows += [Arrow(tail=holder.key, head=f"{row}/{text}") for text in permissions]
         return vertices, arrows
 
     def refs(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class Grant:
         vertices: list[Vertex] = []
         arrows: list[Arrow] = []
         for proof in self.because:
-            nodes, edges = draw_grant(proof.subject or self.subject, proof, rule_text(self.rule), dashed=False)
+            nodes, edges = draw_grant(self.subject, proof, rule_text(self.rule), dashed=False)
             vertices += nodes
             arrows += edges
         return vertices, arrows

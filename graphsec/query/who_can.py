@@ -91,8 +91,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         permission = f"{','.join(self.verbs)} {self.target}"
         if self.names:
             permission += f" named {', '.join(self.names)}"
+        group = Ref("Group", self.through.removeprefix("Group/")) if self.through else None
         for proof in self.because:
-            nodes, edges = draw_grant(self.subject, proof, permission, dashed=bool(self.inert or self.unmet))
+            named = msgspec.structs.replace(proof, subject=group) if group else proof
+            nodes, edges = draw_grant(self.subject, named, permission, dashed=bool(self.inert or self.unmet))
             vertices += nodes
             arrows += edges
         return vertices, arrows
