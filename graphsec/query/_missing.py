@@ -17,12 +17,16 @@ def unresolved(world: World, namespace: str | None = None) -> list[Binding]:
 
     In a listing of a whole cluster a missing role is missing (S-02); in manifests it is a role of somebody else.
     """
+    found: list[Binding] = world.access.once("unresolved", lambda: _all_unresolved(world))
+    return found if namespace is None else [binding for binding in found if binding.scope in (CLUSTER, namespace)]
+
+
+def _all_unresolved(world: World) -> list[Binding]:
     listed = any(loaded.body.live for loaded in world.cluster.of("ClusterRole", "Role"))
     return [
         binding
         for binding in world.access.dangling()
-        if (namespace is None or binding.scope in (CLUSTER, namespace))
-        and _may_exist(world.coverage[binding.role.kind].state, listed=listed)
+        if _may_exist(world.coverage[binding.role.kind].state, listed=listed)
     ]
 
 
