@@ -180,7 +180,7 @@ def _namespaced_by_namespace(box: Box) -> Hashable:
 
 
 def _twins(bucket: _Bucket) -> _Exact:
-    """A step that folds boxes of one bucket with the same arrows, until there are none."""
+    """A step that folds boxes of one bucket with the same arrows, until there are hardly any."""
     return lambda sheet: _fixpoint(sheet, lambda one: _twins_once(one, bucket))
 
 
@@ -256,6 +256,7 @@ _See = Callable[[Sequence[int]], list[frozenset[int]]]
 #: Colours that still split by then follow a long path, which no fold makes readable.
 _ROUNDS = 20
 
+#: Boxes of each kind that stay apart in a fold by what is reached.
 _NAMED = (12, 4, 1, 0)
 
 
@@ -290,8 +291,8 @@ def _together(bucket: _Bucket, *, lost: str) -> _Lossy:
 def _reaching(bucket: _Bucket) -> _Lossy:
     """A step that folds by what is reached: boxes of one bucket whose arrows lead to the same folded boxes.
 
-    Of each kind the cluster-scoped boxes that most objects lead to stay apart, as they tell the others apart: as many
-    as the picture bears.
+    Of each kind the cluster-scoped boxes that most objects lead to stay apart, as many as the picture bears: they tell
+    the others apart.
     """
 
     def step(sheet: Sheet, max_nodes: int) -> Sheet:
@@ -368,7 +369,7 @@ def _around(
     With buckets as ``mutual`` an arrow within a bucket is also seen as one to the box itself.
     """
     seen: list[set[int]] = [set() for _ in colours]
-    # Integers, as above.
+    # An integer per sight, for the same reason as in _merged.
     unit = 2 * len(colours)
     for link, look in zip(links, looks, strict=True):
         tail, head = colours[link.tail], colours[link.head]
@@ -430,7 +431,7 @@ _BY_NAMESPACE = (
     *_FAR_STEPS,
 )
 
-#: Tried one by one while the picture is above the cap; the last one always fits.
+#: Tried one by one while the picture is above the cap; the last one leaves little more than a node per kind.
 _LOSSY: dict[Fold, tuple[_Lossy, ...]] = {
     "namespace": _BY_NAMESPACE,
     "class": (_alike(_by_class), _reaching(_by_class), *_FAR_STEPS),

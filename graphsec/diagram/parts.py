@@ -28,7 +28,7 @@ class DrawnKind(enum.Enum):
     SINK = "Sink"
     OTHER = "Other"
 
-    #: The one of Enum hashes the name in Python, which shows in the time that a large fold takes.
+    #: Enum's own hashes the name in Python, which shows in the time that a large fold takes.
     __hash__ = object.__hash__
 
     def count(self, number: int) -> str:

@@ -32,14 +32,21 @@ def box_lines(box: Box, *, clustered: bool) -> list[str]:
     if len(box.members) == 1:
         name = shorten(box.members[0].label, width)
         return [f"{group}/{name}" if group else name]
-    count = box.kind.count(len(box.members))
+    count = box.kind.count(_distinct(box))
     groups = {member.group for member in box.members}
     if len(groups) > 1:
         count += f" in {len(groups):,} namespaces"
         names = [_full_name(member) for member in box.members]
     else:
         names = [member.label for member in box.members]
-    return [f"{group}: {count}" if group else count, *_few(names, listed, width)]
+    return [f"{group}: {count}" if group else count, *_few(list(dict.fromkeys(names)), listed, width)]
+
+
+def _distinct(box: Box) -> int:
+    """Objects in a box: a picture may draw a permission once per holder, and a subject once per namespace."""
+    if box.kind is DrawnKind.PERMISSION or box.members[0].framed:
+        return len({member.label for member in box.members})
+    return len(box.members)
 
 
 def _room(box: Box) -> tuple[int, int]:
