@@ -141,7 +141,7 @@ IDENTITIES = st.tuples(
 )
 
 
-def examples(few: int) -> Callable[[Any], Any]:
+def examples(few: int, drawn: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The same property twice: short and the same every time by default, ten times as long and random under `slow`."""
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
@@ -157,7 +157,8 @@ def examples(few: int) -> Callable[[Any], Any]:
                 database=None,
                 suppress_health_check=quiet,
             )
-            limits(test)()
+            # Drawn anew each time: settings mark the function that they are put on.
+            limits(drawn(test))()
 
         return run
 
@@ -195,8 +196,7 @@ def subjects_named(objects: list[Row]) -> set[reference.Subject]:
 # -- properties --------------------------------------------------------------------------------------------------
 
 
-@examples(300)
-@given(CLUSTERS, st.lists(st.tuples(IDENTITIES, REQUESTS), min_size=1, max_size=8))
+@examples(300, given(CLUSTERS, st.lists(st.tuples(IDENTITIES, REQUESTS), min_size=1, max_size=8)))
 def test_can_i_is_the_reference(objects: list[Row], asked: list[tuple[tuple[str, list[str] | None], Row]]) -> None:
     loaded, settled = world(objects), reference.with_aggregation(objects)
     for (user, groups), request in asked:
@@ -204,16 +204,14 @@ def test_can_i_is_the_reference(objects: list[Row], asked: list[tuple[tuple[str,
         assert can(loaded, user, groups, request) == reference.can(settled, user, taken, request)
 
 
-@examples(200)
-@given(CLUSTERS, REQUESTS)
+@examples(200, given(CLUSTERS, REQUESTS))
 def test_who_can_is_everyone_who_can(objects: list[Row], request: Row) -> None:
     loaded = world(objects)
     alone = {who for who in subjects_named(objects) if can(loaded, *reference.request_as(who), request)}
     assert who_can(loaded, request) == alone == reference.who_can(reference.with_aggregation(objects), request)
 
 
-@examples(200)
-@given(CLUSTERS, RESOURCE_REQUESTS)
+@examples(200, given(CLUSTERS, RESOURCE_REQUESTS))
 def test_who_can_in_any_namespace_states_every_scope(objects: list[Row], request: Row) -> None:
     """R-03, R-04, R-33: each holder once per scope in which a binding gives it the ability."""
     settled, anywhere = reference.with_aggregation(objects), {**request, "namespace": ""}
@@ -227,8 +225,7 @@ def test_who_can_in_any_namespace_states_every_scope(objects: list[Row], request
     assert {(triple(access.subject), access.scope) for access in answer} == held | {(reference.MASTERS, "cluster")}
 
 
-@examples(200)
-@given(CLUSTERS, RESOURCE_REQUESTS)
+@examples(200, given(CLUSTERS, RESOURCE_REQUESTS))
 def test_who_can_for_any_name_ignores_names(objects: list[Row], request: Row) -> None:
     unnamed = {**request, "name": ""}
     unrestricted = [
@@ -240,8 +237,7 @@ def test_who_can_for_any_name_ignores_names(objects: list[Row], request: Row) ->
     assert who_can(world(objects), unnamed, any_name=True) == reference.who_can(unrestricted, unnamed)
 
 
-@examples(200)
-@given(CLUSTERS, st.sampled_from(USERS), REQUESTS)
+@examples(200, given(CLUSTERS, st.sampled_from(USERS), REQUESTS))
 def test_what_can_lists_exactly_what_can_i_allows(objects: list[Row], user: str, request: Row) -> None:
     loaded = world(objects)
     scopes = {"cluster", request.get("namespace", "")}
@@ -253,8 +249,7 @@ def test_what_can_lists_exactly_what_can_i_allows(objects: list[Row], user: str,
     )
 
 
-@examples(200)
-@given(CLUSTERS, st.sampled_from(GROUPS), REQUESTS)
+@examples(200, given(CLUSTERS, st.sampled_from(GROUPS), REQUESTS))
 def test_what_a_group_can_is_what_it_gives_its_members(objects: list[Row], group: str, request: Row) -> None:
     loaded = world(objects)
     scopes = {"cluster", request.get("namespace", "")}
@@ -265,16 +260,14 @@ def test_what_a_group_can_is_what_it_gives_its_members(objects: list[Row], group
     )
 
 
-@examples(100)
-@given(CLUSTERS, st.randoms(use_true_random=False), REQUESTS)
+@examples(100, given(CLUSTERS, st.randoms(use_true_random=False), REQUESTS))
 def test_order_of_objects_means_nothing(objects: list[Row], random: Any, request: Row) -> None:
     shuffled = random.sample(objects, len(objects))
     one, other = (gs.who_can(world(each), request["verb"], **words(request)) for each in (objects, shuffled))
     assert one.to_json() == other.to_json()
 
 
-@examples(200)
-@given(CLUSTERS, bindings(), st.lists(st.tuples(IDENTITIES, REQUESTS), min_size=1, max_size=8))
+@examples(200, given(CLUSTERS, bindings(), st.lists(st.tuples(IDENTITIES, REQUESTS), min_size=1, max_size=8)))
 def test_a_binding_takes_nothing_away(
     objects: list[Row], binding: Row, asked: list[tuple[tuple[str, list[str] | None], Row]]
 ) -> None:
@@ -285,8 +278,7 @@ def test_a_binding_takes_nothing_away(
         assert who_can(before, request) <= who_can(after, request)
 
 
-@examples(300)
-@given(st.lists(RULES, max_size=3), st.lists(RULES, max_size=3))
+@examples(300, given(st.lists(RULES, max_size=3), st.lists(RULES, max_size=3)))
 def test_covers_is_the_reference(owner: list[Row], servant: list[Row]) -> None:
     covered = gs.covers(owner, servant)
     verdict, uncovered = reference.covers(owner, servant)
@@ -294,15 +286,13 @@ def test_covers_is_the_reference(owner: list[Row], servant: list[Row]) -> None:
     assert list(covered.uncovered) == [gs.PolicyRule.from_mapping(rule) for rule in uncovered]
 
 
-@examples(200)
-@given(st.lists(RULES, max_size=4))
+@examples(200, given(st.lists(RULES, max_size=4)))
 def test_rules_cover_themselves_and_every_subset(rules: list[Row]) -> None:
     assert gs.covers(rules, rules)
     assert gs.covers(rules, rules[1:])
 
 
-@examples(300)
-@given(st.lists(RULES, min_size=1, max_size=3), st.lists(RULES, min_size=1, max_size=2), REQUESTS)
+@examples(300, given(st.lists(RULES, min_size=1, max_size=3), st.lists(RULES, min_size=1, max_size=2), REQUESTS))
 def test_the_coverer_allows_what_the_covered_allows(owner: list[Row], servant: list[Row], request: Row) -> None:
     assume(gs.covers(owner, servant))
     if any(reference.allows(rule, request) for rule in servant):
