@@ -62,6 +62,24 @@ class Secret(_Object, frozen=True, gc=False):
     type: str = ""
 
 
+class NodeInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    kubelet_version: str = ""
+
+
+class NodeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    node_info: NodeInfo | None = None
+
+
+class Node(_Object, frozen=True, gc=False):
+    status: NodeStatus | None = None
+
+    @property
+    def minor(self) -> str:
+        """`1.34` of the kubelet's version, "" if the object does not say."""
+        info = self.status.node_info if self.status else None
+        return ".".join(info.kubelet_version.removeprefix("v").split(".")[:2]) if info else ""
+
+
 class Named(msgspec.Struct, frozen=True, gc=False):
     name: str | None = None
 

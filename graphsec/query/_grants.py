@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
 MASTERS_GROUP = Ref("Group", MASTERS)
+#: Requests of these pass the Node authorizer too, which no RBAC object shows (S-80).
+NODES = Ref("Group", "system:nodes")
 MASTERS_EVIDENCE = Evidence(semantics="S-47: system:masters is allowed everything before any authorizer runs")
 
 

@@ -40,7 +40,7 @@ def inert_because(world: World, request: Request, scope: str) -> str:
 
 def inert_rule(world: World, rule: PolicyRule, scope: str) -> str:
     """Why no atom of a rule serves a real request in ``scope``, "" if one does; a wildcard always may."""
-    reason = ""
+    reason = "it grants nothing (S-45)"
     for atom in islice(breakdown(rule), _ATOMS):
         words = (*atom.verbs, *atom.groups, *atom.resources)
         if ALL in words or any(resource.startswith(f"{ALL}/") for resource in atom.resources):
@@ -49,6 +49,17 @@ def inert_rule(world: World, rule: PolicyRule, scope: str) -> str:
         if not reason:
             return ""
     return reason
+
+
+def unmet_rule(world: World, principals: Sequence[Ref], rule: PolicyRule, scope: str) -> str:
+    """A further request that some atom of a rule needs and its holder may not make (S-34, S-37), "" if none does."""
+    for atom in islice(breakdown(rule), _ATOMS):
+        if atom.urls or atom.verbs[0] not in ("get", "create"):
+            continue
+        request = replace(_request_of(atom), namespace=scope)
+        if reason := unmet_condition(world, principals, request):
+            return f"{request.verb} {atom.resources[0]}: {reason}"
+    return ""
 
 
 def _request_of(atom: PolicyRule) -> Request:
@@ -68,6 +79,13 @@ def _asked_in_namespace(request: Request, scope: str) -> bool:
         and request.verb in _OWN_NAMESPACE_VERBS
         and request.name in ("", scope)
     )
+
+
+def assumed_version(world: World) -> str:
+    """`Kubernetes 1.36 is assumed`, and what the nodes of the input say."""
+    seen = sorted({version for node in world.cluster.of("Node") if (version := node.body.minor)})
+    nodes = f"; nodes of the input run {', '.join(seen)}" if seen else ""
+    return f"Kubernetes 1.{world.minor} is assumed (--k8s-version){nodes}"
 
 
 def scope_unknown(world: World, request: Request) -> bool:

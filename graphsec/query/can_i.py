@@ -13,7 +13,7 @@ from graphsec.compile import CLUSTER, World
 from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
-from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence, rule_text
+from graphsec.query._grants import MASTERS_EVIDENCE, NODES, draw_grant, evidence, rule_text
 from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, unmet_condition
@@ -21,9 +21,6 @@ from graphsec.query._words import flag, target_words, verb_words
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
-
-#: Requests of these pass the Node authorizer too, which no RBAC object shows.
-NODES = Ref("Group", "system:nodes")
 
 
 COLUMNS = ("ANSWER", "REASON")

@@ -13,7 +13,7 @@ from graphsec.model.ref import Ref, ref_order
 from graphsec.query._answer import Answer, lower_name, subject_text
 from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
-from graphsec.query._reality import inert_because
+from graphsec.query._reality import inert_because, needs_create
 from graphsec.query._words import flag, resource_words
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ class Column:
 
     def request(self, verb: str) -> Request:
         return Request(verb=verb, group=self.group, resource=self.resource, subresource=self.subresource)
+
+    def head(self) -> str:
+        """Without the group, where no other column needs it."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
     def title(self) -> str:
         """As the head of the column and the command line spell it: `pods/exec`, `deployments.apps/scale`."""
@@ -124,7 +128,10 @@ class Matrix:
     builtin: bool = True
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return ("SUBJECTS", "SCOPE", *(column.title().upper() for column in self.resources))
+        heads = [column.head() for column in self.resources]
+        if len(set(heads)) < len(heads):
+            heads = [column.title() for column in self.resources]
+        return ("SUBJECTS", "SCOPE", *map(str.upper, heads))
 
     def command(self) -> str:
         words = " ".join(shlex.quote(column.title()) for column in self.resources)
@@ -158,7 +165,7 @@ class Matrix:
             coverage=world.coverage,
             diagnostics=world.diagnostics,
             notes=(
-                "verb!: for some names only",
+                "verb!: for some names only; verb?: needs a further verb that is not granted (S-34, S-37)",
                 "rows of a namespace do not repeat what holds cluster-wide, nor what is inert there (S-36)",
                 *(() if self.builtin else ("bindings that every cluster has are left out (--include-builtin)",)),
             ),
@@ -205,7 +212,19 @@ class Matrix:
         for role in roles:
             for verb, unlimited in role.get(column, {}).items():
                 found[verb] = found.get(verb, False) or unlimited
-        real = [
-            verb for verb in column.verbs if verb in found and not inert_because(world, column.request(verb), scope)
-        ]
-        return tuple(verb if found[verb] else f"{verb}!" for verb in real)
+        return tuple(
+            f"{verb}{'' if found[verb] else '!'}{'?' if _lacks(world, column, verb, found) else ''}"
+            for verb in column.verbs
+            if verb in found and not _is_inert(world, column, verb, scope, limited=not found[verb])
+        )
+
+
+def _is_inert(world: World, column: Column, verb: str, scope: str, *, limited: bool) -> bool:
+    return (limited and verb == "deletecollection") or bool(inert_because(world, column.request(verb), scope))
+
+
+def _lacks(world: World, column: Column, verb: str, found: dict[str, bool]) -> bool:
+    """Whether another verb is needed that these roles do not hold (S-34, S-37)."""
+    if verb == "create" and not found[verb] and not column.subresource:
+        return "patch" not in found
+    return needs_create(world, column.request(verb)) and "create" not in found

@@ -12,10 +12,10 @@ from graphsec.compile import CLUSTER, World
 from graphsec.model.rbac import MASTERS, PolicyRule, covers
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
-from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence, rule_text
+from graphsec.query._grants import MASTERS_EVIDENCE, NODES, draw_grant, evidence, rule_text
 from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
-from graphsec.query._reality import inert_rule
+from graphsec.query._reality import inert_rule, unmet_rule
 from graphsec.query._words import flag
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Grant:
     because: tuple[Evidence, ...]
     #: Why nothing in the rule serves a real request in this scope.
     inert: str = ""
+    #: A further request that something in the rule needs and that is not granted.
+    unmet: str = ""
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         rule = self.rule
@@ -49,7 +51,7 @@ class Grant:
             )
         )
         more = f" (+{len(self.because) - 1} more)" if len(self.because) > 1 else ""
-        more += f" (inert: {self.inert})" if self.inert else ""
+        more += f" (inert: {self.inert})" if self.inert else f" ({self.unmet})" if self.unmet else ""
         cells = (what, ",".join(rule.names) or "*", ",".join(rule.verbs), self.scope, f"{self.because[0]}{more}")
         return (*cells, str(self.because[0].source or ""), str(self.because[0].rule_source or "")) if wide else cells
 
@@ -60,6 +62,7 @@ class Grant:
             "scope": self.scope,
             "because": [proof.to_dict() for proof in self.because],
             **({"inert": self.inert} if self.inert else {}),
+            **({"unmet": self.unmet} if self.unmet else {}),
         }
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
@@ -119,6 +122,7 @@ class WhatCan:
                 scope=scope or "cluster",
                 because=tuple(because),
                 inert=inert_rule(world, rule, scope),
+                unmet=unmet_rule(world, principals, rule, scope),
             )
             for (scope, rule), because in sorted(found.items(), key=lambda item: (item[0][0], _rule_order(item[0][1])))
         ]
@@ -137,6 +141,8 @@ class WhatCan:
         notes = [f"with the grants of {', '.join(groups)}"] if groups else []
         if self.subject.kind == "User" and not world.memberships:
             notes.append("groups that the identity provider adds are not in the input (--memberships)")
+        if NODES in principals:
+            notes.append("what nodes may do with the objects of their pods decides the Node authorizer (S-80)")
         return notes
 
 

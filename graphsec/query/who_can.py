@@ -16,7 +16,7 @@ from graphsec.query._answer import Answer, Deferred, Evidence, lower_name, subje
 from graphsec.query._grants import MASTERS_EVIDENCE, MASTERS_GROUP, draw_grant, evidence
 from graphsec.query._missing import unresolved, warning
 from graphsec.query._needs import require
-from graphsec.query._reality import inert_because, needs_create, scope_unknown, unmet_condition
+from graphsec.query._reality import assumed_version, inert_because, needs_create, scope_unknown, unmet_condition
 from graphsec.query._words import flag, target_words, verb_words
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: What the Node authorizer gives nodes, by the pods that run on them.
 _READ_BY_NODES = {("", "secrets"), ("", "configmaps"), ("", "persistentvolumeclaims"), ("", "persistentvolumes")}
 COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VIA")
-WIDE_COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VERBS", "NAMES", "VIA", "BINDING AT", "RULE AT")
+WIDE_COLUMNS = ("SUBJECT", "KIND", "SCOPE", "VERBS", "NAMES", "VIA", "REMARKS", "BINDING AT", "RULE AT")
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -43,6 +43,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     inert: str = ""
     #: A further request that must be allowed and is not, e.g. create pods/exec from 1.35 on.
     unmet: str = ""
+    #: Where only some verbs serve no real request: those.
+    inert_verbs: tuple[str, ...] = ()
     #: For a group: its members where a membership file lists them.
     members: tuple[str, ...] = ()
     #: For a person named through a group by ``as_people``.
@@ -54,24 +56,25 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return not self.inert
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
-        via = "; ".join(str(proof) for proof in self.because[:1]) + self._remark()
-        cells = (subject_text(self.subject), self.subject.kind, self.scope)
-        if not wide:
-            return (*cells, via)
         first = self.because[0]
+        cells = (subject_text(self.subject), self.subject.kind, self.scope)
+        remarks = self._remarks()
+        if not wide:
+            return (*cells, "".join([str(first), *(f" ({remark})" for remark in remarks)]))
         places = (str(first.source or ""), str(first.rule_source or ""))
-        return (*cells, ",".join(self.verbs), ",".join(self.names) or "*", via, *places)
+        return (*cells, ",".join(self.verbs), ",".join(self.names) or "*", str(first), "; ".join(remarks), *places)
 
-    def _remark(self) -> str:
+    def _remarks(self) -> list[str]:
         remarks = [
             f"name: {', '.join(self.names)}" if self.names else "",
             f"+{len(self.because) - 1} more" if len(self.because) > 1 else "",
             f"through {self.through}" if self.through else "",
             f"members: {', '.join(self.members)}" if self.members else "",
             f"inert: {self.inert}" if self.inert else "",
+            f"inert for {', '.join(self.inert_verbs)}" if self.inert_verbs else "",
             self.unmet,
         ]
-        return "".join(f" ({remark})" for remark in remarks if remark)
+        return [remark for remark in remarks if remark]
 
     def to_dict(self) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -82,7 +85,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             "effective": self.effective,
             "because": [proof.to_dict() for proof in self.because],
         }
-        extra = {"inert": self.inert, "unmet": self.unmet, "through": self.through, "members": list(self.members)}
+        extra = {
+            "inert": self.inert,
+            "inertVerbs": list(self.inert_verbs),
+            "unmet": self.unmet,
+            "through": self.through,
+            "members": list(self.members),
+        }
         return fields | {key: value for key, value in extra.items() if value}
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
@@ -162,7 +171,7 @@ class WhoCan:
         if scope_unknown(world, target.request("")):
             notes.append(f"`{target.resource}` is not in the discovery table: its scope is unknown, both are evaluated")
         if any(needs_create(world, target.request(verb)) for verb in self.verbs) and not world.minor_stated:
-            notes.append(f"Kubernetes 1.{world.minor} is assumed (--k8s-version)")
+            notes.append(assumed_version(world))
         if not world.memberships:
             notes.append("who is in which group is not in the input (--memberships)")
         if (target.group, target.resource) in _READ_BY_NODES:
@@ -308,6 +317,7 @@ class _Rows:
             because=proofs,
             target=self._target,
             inert=self._inert_because(scope, bits, limited),
+            inert_verbs=self._inert_verbs(scope, bits, limited),
             unmet=self._unmet(ref, scope, proofs, bits, limited),
             members=self.world.memberships.members.get(ref.name, ()) if ref.kind == "Group" else (),
         )
@@ -339,6 +349,12 @@ class _Rows:
             reasons = [self._inert_verb(verb, scope, limited) for verb in sorted(self._verbs(bits))]
             self._inert[key] = reasons[0] if all(reasons) else ""
         return self._inert[key]
+
+    def _inert_verbs(self, scope: str, bits: int, limited: bool) -> tuple[str, ...]:
+        """Verbs without real requests, where others have them."""
+        if bits & (bits - 1) == 0 or self._inert_because(scope, bits, limited):
+            return ()
+        return tuple(verb for verb in self._verbs(bits) if self._inert_verb(verb, scope, limited))
 
     def _inert_verb(self, verb: str, scope: str, limited: bool) -> str:
         if verb == "deletecollection" and limited:
