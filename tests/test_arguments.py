@@ -60,7 +60,7 @@ def test_canonical_order(given: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("-V", "no command given"),
+        ("-V", "no command given with `-V`"),
         ("auth can-i get pods", "did you mean `can-i`"),
         ("who can get pods at home", "unexpected `at home`"),
         ("who may get pods", "no sentence of the grammar"),

@@ -32,8 +32,9 @@ def canonical(args: Sequence[str]) -> list[str]:
     """The arguments with the command first and sentences turned into commands. Raises UsageError with a suggestion."""
     words, flags = split(args)
     if not words:
-        if set(flags) - {"-h", "--help"}:
-            raise UsageError("no command given", help=f"commands: {', '.join(COMMANDS)}")
+        unknown = [flag for flag in flags if flag not in ("-h", "--help")]
+        if unknown:
+            raise UsageError(f"no command given with `{unknown[0]}`", help=f"commands: {', '.join(COMMANDS)}")
         return ["--help"]
     if words[0] in COMMANDS:
         # The order of what a command takes is its own; only flags in front of it move behind.

@@ -76,8 +76,13 @@ def copy(
     path = Path(target or Path(found.source.file).name)
     if path.exists():
         raise UsageError(f"`{path}` exists already")
-    path.write_text(found.text, encoding="utf-8")
-    print(f"Wrote {path}; give it an id of its own, then `graphsec query test --queries {path.parent}`")
+    if not path.parent.is_dir():
+        raise UsageError(f"no such folder: `{path.parent}`")
+    # The id must be its own, and the worlds of the built-in expectations are not the user's.
+    text = found.text.replace(f"id: {found.id}", f"id: MY-{found.id}", 1).partition("\nexpect:")[0].rstrip("\n") + "\n"
+    path.write_text(text, encoding="utf-8")
+    print(f"Wrote {path} as MY-{found.id}; run it with `graphsec query run MY-{found.id} --queries {path.parent}`")
+    print("Add `expect:` with worlds of your own, then `graphsec query test` holds it to them")
     return 0
 
 

@@ -99,6 +99,11 @@ def _is_builtin(world: World, item: Any) -> bool:
     return is_builtin(world, item.because, people=people)
 
 
+def warned(answer: Answer[Any], *warnings: str) -> Answer[Any]:
+    """The answer with those further warnings that say something."""
+    return replace(answer, warnings=(*answer.warnings, *filter(None, warnings)))
+
+
 def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
     """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work."""
     say(f"# {answer.question.command()}", common)
@@ -223,6 +228,10 @@ def _aftermath(answer: Answer[Any], common: Common, options: Options, summary: S
         say(line, common)
     for warning in answer.warnings:
         warn(warning, common)
+    unplaced = sum(diagnostic.code == "GS-IN-012" for diagnostic in answer.diagnostics)
+    if unplaced:
+        taken = common.default_namespace or common.namespace or "default"
+        say(f"{counted(unplaced, 'object')} without a namespace, `{taken}` was taken (--default-namespace)", common)
     say(coverage_line(answer), common)
     print_diagnostics(answer.diagnostics, common)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,16 +11,18 @@ from graphsec.cli._options import Common, with_common
 from graphsec.cli._words import Asked, parse_target, parse_verbs
 from graphsec.compile import World
 from graphsec.errors import UsageError
-from graphsec.model.diagnostic import CODES
+from graphsec.model.diagnostic import CODES, Severity
 from graphsec.model.rbac import username
 from graphsec.model.text import counted, safe
-from graphsec.query._subjects import known_or_suggest, parse_subject
+from graphsec.query._subjects import known_or_suggest, namespace_or_suggest, parse_subject
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import SENSITIVE, VERBS, Column, Matrix
 from graphsec.query.what_can import WhatCan
 from graphsec.query.who_can import WhoCan
+
+_WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 app = typer.Typer(
     name="graphsec",
@@ -74,8 +75,7 @@ def who_can(
         as_people=as_people,
     )
     answer = session.without_builtin(world, question.answer(world), common)
-    if asked.warning:
-        answer = replace(answer, warnings=(*answer.warnings, asked.warning))
+    answer = session.warned(answer, asked.warning, namespace_or_suggest(asked.target.namespace, world))
     code = session.deliver(answer, common, [_subjects_line(answer)])
     return code or int(expect_none and bool(answer))
 
@@ -125,18 +125,23 @@ def can_i(
         user=username(principal),
         groups=_impersonated(tuple(groups)) if groups else None,
     )
-    answer = question.answer(world)
+    doubts = (
+        asked.warning,
+        known_or_suggest(principal, world),
+        namespace_or_suggest(asked.target.namespace, world),
+    )
+    answer = session.warned(question.answer(world), *doubts)
     decision = answer.items[0]
     if common.output == "table":
         if not common.quiet:
             print(decision.word)
             for line in decision.explanation() if explain else ():
                 print(f"  {safe(line)}")
-        warnings = (*decision.warnings, *([asked.warning] if asked.warning else []))
-        for warning in warnings:
+        for warning in answer.warnings:
             session.warn(warning, common)
         if decision.word != "yes" or explain:
             session.say(decision.reason, common)
+            session.say(session.coverage_line(answer), common)
         session.write_reports(answer, common, session.view_options(common))
         session.print_diagnostics(answer.diagnostics, common)
         code = session.outcome(answer, common)
@@ -164,10 +169,11 @@ def what_can(
 
 def _list_grants(world: World, subject: str, common: Common) -> int:
     principal = parse_subject(subject, world)
-    unknown = known_or_suggest(principal, world)
-    if unknown:
-        session.warn(unknown, common)
-    answer = WhatCan(subject=principal, namespace=common.scope).answer(world)
+    answer = session.warned(
+        WhatCan(subject=principal, namespace=common.scope).answer(world),
+        known_or_suggest(principal, world),
+        namespace_or_suggest(common.scope, world),
+    )
     return session.deliver(answer, common, [counted(len(answer), "rule")])
 
 
@@ -216,7 +222,13 @@ def bindings(
     principal = parse_subject(subject, world) if subject else None
     question = Bindings(subject=principal, role=role, namespace=common.scope)
     answer = session.without_builtin(world, question.answer(world), common)
-    return session.deliver(answer, common, [counted(len(answer), "binding")])
+    unknown_role = f"no role `{role}` in the input" if role and not answer and not answer.left_out else ""
+    doubts = (
+        known_or_suggest(principal, world) if principal else "",
+        unknown_role,
+        namespace_or_suggest(common.scope, world),
+    )
+    return session.deliver(session.warned(answer, *doubts), common, [counted(len(answer), "binding")])
 
 
 @app.command("inspect")
@@ -228,7 +240,7 @@ def inspect(
     """What was loaded, what it lacks, and which questions it can answer."""
     world = session.open_world(common)
     if diagnostics and common.output == "table":
-        for diagnostic in world.diagnostics:
+        for diagnostic in sorted(world.diagnostics, key=lambda found: _WORST_FIRST.index(found.severity)):
             print(safe(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}"))
         return 4 if any(CODES[diagnostic.code].limit for diagnostic in world.diagnostics) else 0
     return session.deliver(Inspect().answer(world), common)

@@ -79,6 +79,11 @@ def kind_name(group: str, kind: str) -> str:
     return f"{kind}.{group or 'core'}"
 
 
+#: msgspec's names of types, as JSON and Kubernetes call them.
+_JSON_WORDS = {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}
+_WORD = re.compile(r"\b\w+\b")
+
+
 def explain(error: Exception) -> tuple[str, str]:
     """(code, message) for an object that did not decode: `rules[0].verbs: expected array, got str`. Never a value."""
     if isinstance(error, UnicodeDecodeError):
@@ -86,5 +91,6 @@ def explain(error: Exception) -> tuple[str, str]:
     match = _PLACE.match(str(error).replace("`, ", ", "))
     if match is None or not match["path"]:
         return "GS-IN-020", str(error)
-    what = match["what"].replace("`", "")
-    return "GS-IN-020", f"{match['path']}: {what[:1].lower()}{what[1:]}"
+    what = _WORD.sub(lambda word: _JSON_WORDS.get(word.group(), word.group()), match["what"].replace("`", ""))
+    hint = "; YAML reads y, n, yes, no, on and off as booleans: quote it" if what.endswith("got boolean") else ""
+    return "GS-IN-020", f"{match['path']}: {what[:1].lower()}{what[1:]}{hint}"

@@ -11,6 +11,8 @@ from graphsec.model.ref import Ref
 
 #: A node makes requests as a user of this name (S-46).
 _NODE = "system:node:"
+#: How alike a suggestion must be.
+_NEAR = 0.75
 _KINDS = {"user": "User", "group": "Group", "serviceaccount": "ServiceAccount", "sa": "ServiceAccount"}
 
 
@@ -57,9 +59,28 @@ def _slashed(text: str) -> Ref | None:
 
 
 def known_or_suggest(subject: Ref, world: World) -> str:
-    """A sentence if neither a binding nor an object names the subject, with the nearest one that is; "" otherwise."""
-    if subject in world.access.subjects or subject in world.cluster.inventory:
+    """A sentence if nothing of the input names the subject, with the nearest one that is named; "" otherwise."""
+    if world.access.id_of(subject) >= 0 or subject in world.cluster.inventory or _is_listed(subject, world):
         return ""
-    names = [str(known) for known in world.access.subjects]
-    near = difflib.get_close_matches(str(subject), names, n=1)
+    names = {str(known): known for known in world.access.subjects}
+    near = difflib.get_close_matches(str(subject), names, n=1, cutoff=_NEAR) or [
+        text for text, known in names.items() if f"{known.namespace}/{known.name}" == subject.name
+    ]
     return f"no binding names {subject}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _is_listed(subject: Ref, world: World) -> bool:
+    if subject.kind == "Group":
+        return subject.name in world.memberships.members
+    return subject.name in world.memberships.groups or subject.name.startswith("system:")
+
+
+def namespace_or_suggest(namespace: str, world: World) -> str:
+    """The same for a namespace that no object of the input is in or is."""
+    if not namespace:
+        return ""
+    known = {ref.name if ref.kind == "Namespace" else ref.namespace or "" for ref in world.cluster.inventory}
+    if namespace in known:
+        return ""
+    near = difflib.get_close_matches(namespace, known, n=1)
+    return f"nothing of the input is in namespace {namespace}" + (f" (did you mean {near[0]}?)" if near else "")
