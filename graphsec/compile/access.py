@@ -286,11 +286,14 @@ class _BindingReader:
         place = (ref, scope) if scope is None or ref.kind == "Role" else ref
         role, referring = self._role_refs.get(place) or self._role_ref(ref, scope, place)
         referring.append(len(self.bindings))
-        if len(ids) > 1 or ids == [-1]:
+        subjects: tuple[Ref, ...]
+        if len(ids) == 1 and ids[0] >= 0:
+            subjects = (self.subjects[ids[0]],)
+        else:
             ids = [found for found in dict.fromkeys(ids) if found >= 0]
+            subjects = tuple([self.subjects[found] for found in ids])
         self.subjects_of.append(tuple(ids))
-        subjects = self.subjects
-        self.bindings.append(Binding(loaded.ref, role, tuple([subjects[found] for found in ids]), loaded.source))
+        self.bindings.append(Binding(loaded.ref, role, subjects, loaded.source))
 
     def _subject(self, subject: WireSubject, scope: str | None, key: object) -> int:
         ref = principal(subject, scope)
