@@ -21,8 +21,8 @@ SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is about, in the authorizer's words; ``url`` makes it a non-resource request.
+class _Attributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What an authorizer sees besides the verb, taken literally; ``url`` makes it a non-resource request.
 
     ``namespace=""`` asks at cluster scope (S-03), ``name=""`` without a name (S-18).
     """
@@ -34,6 +34,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = ""
     url: str = ""
 
+
+class Target(_Attributes, frozen=True, kw_only=True):
+    """What a question is about. Raises UsageError unless that is one of a resource and a URL."""
+
     def __post_init__(self) -> None:
         if bool(self.resource) is bool(self.url):
             raise UsageError("a question is about either a resource or a URL")
@@ -44,16 +48,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return Request(verb=verb, **{**msgspec.structs.asdict(self), "namespace": namespace})
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes an authorizer sees, taken literally: a verb on a ``Target``."""
+class Request(_Attributes, frozen=True, kw_only=True):
+    """The attributes of one request."""
 
     verb: str
-    group: str = ""
-    resource: str = ""
-    subresource: str = ""
-    name: str = ""
-    namespace: str = ""
-    url: str = ""
 
     def __str__(self) -> str:
         if self.url:
