@@ -363,12 +363,11 @@ class TestClusterInfo:
         assert run.err == (
             "error: who-can needs RBAC; this input has 0 of 4 RBAC kinds\n"
             "  cluster-info is a kubectl cluster-info dump: never RBAC or NetworkPolicies\n"
-            "  usable: 2 Pods, 1 Services, 1 Nodes\n"
+            "  usable: 2 Pods, 1 Service, 1 Node\n"
             "help: complete it with\n"
             "    kubectl get clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,namespaces,"
             "networkpolicies -A -o json > rbac.json\n"
             "    graphsec who-can ... -f cluster-info -f rbac.json\n"
-            "  `--with-defaults` adds the objects that every cluster has\n"
         )
 
     def test_that_command_answers(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from graphsec.compile import World
 from graphsec.errors import InputError, LimitError
 from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, State
 from graphsec.model.diagnostic import CODES
+from graphsec.model.text import counted
 
 #: Everything that graphsec reads, as kubectl names it, in the order of the command that collects it.
 RESOURCES = {
@@ -125,7 +126,7 @@ def _warning(coverage: Coverage, kind: str) -> str:
 def _refusal(ask: str, needs: Needs, coverage: Coverage) -> str:
     total = len(needs.required)
     lost = [coverage[kind] for kind in needs.required if coverage[kind].state is State.PARTIAL]
-    usable = [f"{coverage[kind].objects:,} {kind}s" for kind in _USABLE if coverage[kind].objects]
+    usable = [counted(coverage[kind].objects, kind) for kind in _USABLE if coverage[kind].objects]
     lines = [
         f"{ask} needs {needs.title}; this input has 0 of {total} {needs.title} kinds",
         *(f"  {_described(given, needs)}" for given in coverage.inputs),
@@ -146,12 +147,13 @@ def _shown(given: InputForm) -> str:
 
 def _completion(ask: str, coverage: Coverage) -> str:
     missing = [kind for kind in _ACCESS if kind in RBAC_KINDS or not coverage[kind].objects]
-    files = " ".join(f"-f {shlex.quote(path)}" for path in (*(given.path for given in coverage.inputs), "rbac.json"))
+    # A mapping from Python has no path that a command line could name.
+    given = [form.path for form in coverage.inputs if not form.path.startswith("<")]
+    files = " ".join(f"-f {shlex.quote(path)}" for path in (*given, "rbac.json"))
     return "\n".join(
         (
             "complete it with",
             f"    {collect(missing, 'rbac.json')}",
             f"    graphsec {ask} ... {files}",
-            "  `--with-defaults` adds the objects that every cluster has",
         )
     )
