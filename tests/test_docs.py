@@ -105,14 +105,10 @@ def test_commands_and_flags_exist(usage: Usage) -> None:
     assert command in (*COMMANDS, "--help")
 
 
-@pytest.mark.parametrize("usage", SESSIONS, ids=str)
-def test_sessions_print_what_they_show(usage: Usage) -> None:
-    """Standard output and error together, as a terminal shows them; a line ``...`` stands for any lines."""
-    assert usage.output is not None
-    if "svg" in usage.command and shutil.which("dot") is None:
-        pytest.skip("needs Graphviz")
+def terminal(command: str) -> str:
+    """What a terminal shows of a `graphsec` command run in the checkout: standard output and error together."""
     # Unbuffered, so that both streams come in the order in which a terminal shows them.
-    program = f"{shlex.quote(sys.executable)} -u -m {usage.command}"
+    program = f"{shlex.quote(sys.executable)} -u -m {command}"
     run = subprocess.run(
         ["sh", "-c", program],
         cwd=ROOT,
@@ -123,9 +119,19 @@ def test_sessions_print_what_they_show(usage: Usage) -> None:
         check=False,
         timeout=60,
     )
+    return run.stdout
+
+
+@pytest.mark.parametrize("usage", SESSIONS, ids=str)
+def test_sessions_print_what_they_show(usage: Usage) -> None:
+    """Standard output and error together, as a terminal shows them; a line ``...`` stands for any lines."""
+    assert usage.output is not None
+    if "svg" in usage.command and shutil.which("dot") is None:
+        pytest.skip("needs Graphviz")
+    printed = terminal(usage.command)
     shown = "\n".join(line.rstrip() for line in usage.output.strip("\n").splitlines())
     pattern = "\n".join(r"(?:.*\n)*?.*" if line in ("...", "…") else re.escape(line) for line in shown.split("\n"))
-    assert re.fullmatch(pattern, run.stdout.strip("\n")), f"{usage}: {usage.command}\n{run.stdout}"
+    assert re.fullmatch(pattern, printed.strip("\n")), f"{usage}: {usage.command}\n{printed}"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import doctest
 import re
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from test_docs import terminal
 
 import graphsec as gs
 from graphsec.cli import _query
@@ -178,17 +176,7 @@ def _run_anew(session: re.Match[str]) -> str:
     """A command of a console block with what it prints now; `tests/test_docs.py` compares the same."""
     if re.search(r"^(?:\.\.\.|…)$", session[3], re.MULTILINE):
         return session[0]
-    program = f"{shlex.quote(sys.executable)} -u -m {session[2]}"
-    run = subprocess.run(
-        ["sh", "-c", program],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return session[1] + "\n".join(line.rstrip() for line in run.stdout.strip("\n").splitlines()) + "\n"
+    return session[1] + "\n".join(line.rstrip() for line in terminal(session[2]).strip("\n").splitlines()) + "\n"
 
 
 if __name__ == "__main__":

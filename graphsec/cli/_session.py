@@ -16,7 +16,7 @@ from graphsec.cli._options import Common
 from graphsec.compile import World
 from graphsec.errors import InputError, ReaderGoneError, UsageError
 from graphsec.model.coverage import RBAC_KINDS, State
-from graphsec.model.diagnostic import CODES, Diagnostic, Severity
+from graphsec.model.diagnostic import Diagnostic, Severity
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._grants import is_builtin
@@ -107,15 +107,13 @@ def warned(answer: Answer[Any], *warnings: str) -> Answer[Any]:
 def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
     """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work."""
     say(f"# {answer.question.command()}", common)
-    options = view_options(common)
-    _write_stdout(answer, common, options)
-    write_reports(answer, common, options)
-    _aftermath(answer, common, options, summary)
+    deliver_plain(answer, common)
+    _aftermath(answer, common, summary)
     return outcome(answer, common)
 
 
 def deliver_plain(answer: Answer[Any], common: Common) -> int:
-    """Write an answer that no input stands behind."""
+    """Write an answer and its reports without a word beside it."""
     options = view_options(common)
     _write_stdout(answer, common, options)
     write_reports(answer, common, options)
@@ -124,7 +122,7 @@ def deliver_plain(answer: Answer[Any], common: Common) -> int:
 
 def outcome(answer: Answer[Any], common: Common) -> int:
     """Exit code of an answer as far as its input decides it."""
-    if any(CODES[diagnostic.code].limit for diagnostic in answer.diagnostics):
+    if any(diagnostic.is_limit for diagnostic in answer.diagnostics):
         return 4
     return 3 if common.fail_on_incomplete and not answer.complete else 0
 
@@ -220,8 +218,9 @@ def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, op
     say(f"Wrote {path}", common)
 
 
-def _aftermath(answer: Answer[Any], common: Common, options: Options, summary: Sequence[str]) -> None:
-    hidden = len(answer) - options.limit if options.limit and common.output in ("table", "wide") else 0
+def _aftermath(answer: Answer[Any], common: Common, summary: Sequence[str]) -> None:
+    limit = _limit(common)
+    hidden = len(answer) - limit if limit and common.output in ("table", "wide") else 0
     if hidden > 0:
         say(f"{counted(hidden, 'more row')} (--limit 0)", common)
     for line in (*summary, *answer.notes):
@@ -254,7 +253,7 @@ def coverage_line(answer: Answer[Any]) -> str:
 def print_diagnostics(diagnostics: Sequence[Diagnostic], common: Common) -> None:
     """Each with -v; without, their number and those of a limit, which decide the exit code."""
     for diagnostic in diagnostics:
-        if common.verbose or CODES[diagnostic.code].limit:
+        if common.verbose or diagnostic.is_limit:
             say(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}", common)
     if common.verbose:
         return

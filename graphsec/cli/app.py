@@ -242,7 +242,7 @@ def inspect(
     if diagnostics and common.output == "table":
         for diagnostic in sorted(world.diagnostics, key=lambda found: _WORST_FIRST.index(found.severity)):
             print(safe(f"{diagnostic}{f' [{diagnostic.object}]' if diagnostic.object else ''}"))
-        return 4 if any(CODES[diagnostic.code].limit for diagnostic in world.diagnostics) else 0
+        return 4 if any(diagnostic.is_limit for diagnostic in world.diagnostics) else 0
     return session.deliver(Inspect().answer(world), common)
 
 

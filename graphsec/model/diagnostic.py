@@ -43,6 +43,11 @@ class Diagnostic:
     def severity(self) -> Severity:
         return CODES[self.code].severity
 
+    @property
+    def is_limit(self) -> bool:
+        """True where a limit stopped work (exit 4)."""
+        return CODES[self.code].limit
+
     def __str__(self) -> str:
         place = f"{self.source}: " if self.source else ""
         return f"{self.code} {self.severity}: {place}{self.message}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from graphsec.compile import CLUSTER, World
 from graphsec.model.coverage import State
@@ -12,11 +12,19 @@ from graphsec.model.ref import Ref
 _SHOWN = 3
 
 
-def unresolved(world: World, namespace: str | None = None) -> list[Binding]:
-    """Dangling bindings whose role may well exist, in one namespace ("" is cluster scope) or (None) anywhere.
+def missing_roles(world: World, namespace: str | None, principals: Collection[Ref] = ()) -> tuple[str, ...]:
+    """A warning about bindings whose role may well exist, none without such bindings.
 
-    In a listing of a whole cluster a missing role is missing (S-02); in manifests it is a role of somebody else.
+    In one namespace ("" is cluster scope) or (None) anywhere; of everybody, or of ``principals``.
     """
+    found = _unresolved(world, namespace)
+    if principals:
+        found = [binding for binding in found if any(principal in binding.subjects for principal in principals)]
+    return (_sentence(world, found),) if found else ()
+
+
+def _unresolved(world: World, namespace: str | None) -> list[Binding]:
+    """In a listing of a whole cluster a missing role is missing (S-02); in manifests it is a role of somebody else."""
     found: list[Binding] = world.access.once("unresolved", lambda: _all_unresolved(world))
     return found if namespace is None else [binding for binding in found if binding.scope in (CLUSTER, namespace)]
 
@@ -36,11 +44,7 @@ def _may_exist(state: State, *, listed: bool) -> bool:
     return state in (State.ABSENT, State.PARTIAL) or not listed
 
 
-def warning(world: World, bindings: Iterable[Binding]) -> str:
-    """A sentence about unresolved bindings, "" if there are none."""
-    found = list(bindings)
-    if not found:
-        return ""
+def _sentence(world: World, found: list[Binding]) -> str:
     shown = ", ".join(f"{binding.ref} → {binding.role}" for binding in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     hint = (

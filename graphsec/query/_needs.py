@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from graphsec.compile import World
 from graphsec.errors import InputError, LimitError
 from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, State
-from graphsec.model.diagnostic import CODES
 from graphsec.model.text import counted
 
 #: Everything that graphsec reads, as kubectl names it, in the order of the command that collects it.
@@ -54,7 +53,6 @@ def collect(kinds: Iterable[str], file: str) -> str:
 
 
 COLLECT = collect(RESOURCES, "cluster.json")
-COLLECT_RBAC = collect(_ACCESS, "rbac.json")
 COLLECT_SECRETS = (
     "kubectl get secrets -A -o custom-columns=NS:.metadata.namespace,NAME:.metadata.name,TYPE:.type > secrets.txt"
 )
@@ -91,7 +89,7 @@ def require(world: World, ask: str) -> tuple[bool, tuple[str, ...]]:
     needs = NEEDS[ask]
     coverage = world.coverage
     if not _has_any(coverage, needs):
-        limits = [str(diagnostic) for diagnostic in world.cluster.diagnostics if CODES[diagnostic.code].limit]
+        limits = [str(diagnostic) for diagnostic in world.cluster.diagnostics if diagnostic.is_limit]
         error = LimitError if limits else InputError
         refusal = "\n  ".join([_refusal(ask, needs, coverage), *limits])
         raise error(refusal, help=_completion(ask, coverage))

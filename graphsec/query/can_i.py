@@ -14,7 +14,7 @@ from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, NODES, draw_grant, evidence, rule_text
-from graphsec.query._missing import unresolved, warning
+from graphsec.query._missing import missing_roles
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, unmet_condition
 from graphsec.query._words import flag, target_words, verb_words
@@ -178,10 +178,8 @@ def _inert(world: World, principals: tuple[Ref, ...], request: Request, scope: s
 
 
 def _undetermined(world: World, principals: tuple[Ref, ...], request: Request) -> str:
-    waiting = unresolved(world, request.namespace)
-    concerned = [binding for binding in waiting if any(principal in binding.subjects for principal in principals)]
-    if concerned:
-        return warning(world, concerned)
+    if missing := missing_roles(world, request.namespace, principals):
+        return missing[0]
     if NODES in principals:
         return f"no binding grants {request}; what nodes may do with the objects of their pods decides the Node authorizer (S-80)"
     return ""

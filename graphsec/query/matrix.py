@@ -11,7 +11,7 @@ from graphsec.compile import CLUSTER, World
 from graphsec.model.rbac import Request
 from graphsec.model.ref import Ref, ref_order
 from graphsec.query._answer import Answer, lower_name, subject_text
-from graphsec.query._missing import unresolved, warning
+from graphsec.query._missing import missing_roles
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_because, needs_create
 from graphsec.query._words import flag, resource_words
@@ -144,7 +144,6 @@ class Matrix:
     def answer(self, world: World) -> Answer[MatrixRow]:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
-        missing = warning(world, unresolved(world, self.namespace or None))
         verbs_of = self._verbs_by_role(world)
         rows = [
             MatrixRow(
@@ -169,7 +168,7 @@ class Matrix:
                 "rows of a namespace do not repeat what holds cluster-wide, nor what is inert there (S-36)",
                 *(() if self.builtin else ("bindings that every cluster has are left out (--include-builtin)",)),
             ),
-            warnings=(*warnings, *([missing] if missing else [])),
+            warnings=(*warnings, *missing_roles(world, self.namespace or None)),
         )
 
     def _classes(self, world: World) -> dict[tuple[str, tuple[Ref, ...]], tuple[Ref, ...]]:

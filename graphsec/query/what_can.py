@@ -13,7 +13,7 @@ from graphsec.model.rbac import MASTERS, PolicyRule, covers
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, NODES, draw_grant, evidence, rule_text
-from graphsec.query._missing import unresolved, warning
+from graphsec.query._missing import missing_roles
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_rule, unmet_rule
 from graphsec.query._words import flag
@@ -102,14 +102,11 @@ class WhatCan:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
         principals = world.principals_of(self.subject)
-        principals_set = set(principals)
         found: dict[tuple[str, PolicyRule], list[Evidence]] = defaultdict(list)
         if Ref("Group", MASTERS) in principals:
             for rule in _EVERYTHING:
                 found[CLUSTER, rule].append(MASTERS_EVIDENCE)
         access = world.access
-        waiting = unresolved(world, self.namespace or None)
-        missing = warning(world, [binding for binding in waiting if not principals_set.isdisjoint(binding.subjects)])
         for principal in principals:
             for index in access.held(principal, self.namespace) if self.namespace else access.all_held(principal):
                 binding = access.bindings[index]
@@ -133,7 +130,7 @@ class WhatCan:
             coverage=world.coverage,
             diagnostics=world.diagnostics,
             notes=tuple(self._notes(world, principals)),
-            warnings=(*warnings, *([missing] if missing else [])),
+            warnings=(*warnings, *missing_roles(world, self.namespace or None, principals)),
         )
 
     def _notes(self, world: World, principals: tuple[Ref, ...]) -> list[str]:

@@ -14,7 +14,7 @@ from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Deferred, Evidence, lower_name, subject_text
 from graphsec.query._grants import MASTERS_EVIDENCE, MASTERS_GROUP, draw_grant, evidence
-from graphsec.query._missing import unresolved, warning
+from graphsec.query._missing import missing_roles
 from graphsec.query._needs import require
 from graphsec.query._reality import assumed_version, inert_because, needs_create, scope_unknown, unmet_condition
 from graphsec.query._words import flag, target_words, verb_words
@@ -147,6 +147,7 @@ class WhoCan:
     def answer(self, world: World) -> Answer[Access]:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
+        namespace = "" if self.target.url else self.target.namespace
         rows = _Rows(world, self)
         items: Sequence[Access] = Deferred(len(rows), rows.items)
         if self.as_people:
@@ -158,12 +159,8 @@ class WhoCan:
             coverage=world.coverage,
             diagnostics=world.diagnostics,
             notes=tuple(self._notes(world)),
-            warnings=(*warnings, *self._unresolved(world)),
+            warnings=(*warnings, *missing_roles(world, None if self.any_namespace else namespace)),
         )
-
-    def _unresolved(self, world: World) -> list[str]:
-        namespace = None if self.any_namespace else "" if self.target.url else self.target.namespace
-        return [text for text in [warning(world, unresolved(world, namespace))] if text]
 
     def _notes(self, world: World) -> list[str]:
         target = self.target
