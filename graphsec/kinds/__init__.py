@@ -6,13 +6,13 @@ import sys
 from functools import cache
 
 from graphsec.discover import constants
-from graphsec.kinds._kind import Kind
+from graphsec.kinds._kind import InvalidError, Kind
 
-__all__ = ["Kind", "kinds"]
+__all__ = ["InvalidError", "Kind", "kinds"]
 
 
 @cache
 def kinds() -> dict[tuple[str, str], Kind]:
     """Every decoded kind by (group, kind), old groups included."""
     found = constants(sys.modules[__name__], "KINDS", Kind)
-    return {(group, kind.kind): kind for kind in found for group in (kind.group, *kind.old_groups)}
+    return {(group, kind.kind): kind for kind in found for group in kind.groups}

@@ -47,9 +47,9 @@ KINDS = (
         body=objects.WireRole,
         old_versions=_OLD,
         reader=_RuleReader,
-        has_rules=True,
+        rules=("rules",),
     ),
-    Kind(group=RBAC_GROUP, kind="Role", body=objects.WireRole, old_versions=_OLD, reader=_RuleReader, has_rules=True),
+    Kind(group=RBAC_GROUP, kind="Role", body=objects.WireRole, old_versions=_OLD, reader=_RuleReader, rules=("rules",)),
     Kind(group=RBAC_GROUP, kind="ClusterRoleBinding", body=objects.WireBinding, old_versions=_OLD),
     Kind(group=RBAC_GROUP, kind="RoleBinding", body=objects.WireBinding, old_versions=_OLD),
 )

@@ -10,21 +10,22 @@ from typing import Any
 import msgspec
 
 from graphsec.collector import collector_paused
-from graphsec.kinds import Kind, kinds
+from graphsec.kinds import InvalidError, Kind, kinds
 from graphsec.loading.decoders import REFUSALS, Decoders
-from graphsec.loading.documents import Batch, Envelope, Event, Item, Limits, Lines, Problem
+from graphsec.loading.documents import Batch, Envelope, Event, Item, Limits, Problem
 from graphsec.loading.duplicates import noting_duplicates
 from graphsec.loading.forms import PYTHON
 from graphsec.loading.identity import Head, explain, kind_name, read_head
 from graphsec.loading.json_reader import read_json
 from graphsec.loading.mappings import read_mapping
+from graphsec.loading.rule_lines import rule_lines
 from graphsec.loading.sources import Blob, blobs
 from graphsec.loading.tallies import Tallies
 from graphsec.loading.text import decode_text, is_json
 from graphsec.model.cluster import Cluster
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery, Resource, builtin_kind_groups
-from graphsec.model.objects import CustomResourceDefinition, Loaded, WireRole
+from graphsec.model.objects import CustomResourceDefinition, Loaded
 from graphsec.model.ref import Ref, Source, ref_order
 
 Input = str | Mapping[str, Any]
@@ -73,7 +74,7 @@ class Assembler:
         self._discovery = Discovery(DEFAULT_MINOR)
         self._decoders = Decoders()
         self._readers = {kind: kind.reader() if kind.reader else None for kind in kinds().values()}
-        self._namespaced = {kind: self._is_namespaced(kind.group, kind.kind) for kind in kinds().values()}
+        self._namespaced = {kind: self._is_namespaced(kind) for kind in kinds().values()}
         #: apiVersions met of each kind that servers still serve.
         self._current: dict[Kind, set[str]] = {kind: set() for kind in kinds().values()}
         pool: dict[str, str] = {}
@@ -195,15 +196,15 @@ class Assembler:
         kind, file = self._decoders.last, self._file.name
         assert kind is not None, "a batch is decoded as the last kind"
         for decoded, line in zip(batch.objects, batch.lines, strict=True):
-            self._keep(kind, decoded, b"", Source(file, line), ())
+            self._keep(kind, decoded, b"", Source(file, line))
 
     def _object(self, item: Item, list_kind: str = "", list_version: str = "") -> None:
         """Type one object; ``list_kind`` is the kind of its list without `List`, where the object itself has none."""
         source = Source(self._file.name, item.line, item.origin)
-        body, lines = _encoded(item.body)
+        body = item.body if isinstance(item.body, bytes) else msgspec.json.encode(item.body)
         decoded = self._decoders.as_last(body)
         if decoded is not None and self._decoders.last:
-            self._keep(self._decoders.last, decoded, body, source, lines)
+            self._keep(self._decoders.last, decoded, item.body, source)
             return
         try:
             head = read_head(body)
@@ -218,11 +219,10 @@ class Assembler:
         elif kind.endswith("List") and b'"items"' in body:
             self._nested_list(body, item)
         else:
-            self._of_kind(kind, version, head, body, source, lines)
+            self._of_kind(kind, version, head, body, item)
 
-    def _of_kind(
-        self, name: str, version: str, head: Head, body: bytes, source: Source, lines: tuple[int, ...]
-    ) -> None:
+    def _of_kind(self, name: str, version: str, head: Head, body: bytes, item: Item) -> None:
+        source = Source(self._file.name, item.line, item.origin)
         # In a list without any apiVersion it is the one decoded kind of that name.
         group = version.rpartition("/")[0] if version else builtin_kind_groups().get(name, "")
         kind = kinds().get((group, name))
@@ -234,7 +234,7 @@ class Assembler:
         except REFUSALS as error:
             self._reject(self._ref(kind, head), source, *explain(error))
             return
-        self._keep(kind, decoded, body, source, lines)
+        self._keep(kind, decoded, item.body, source)
 
     def _nested_list(self, body: bytes, item: Item) -> None:
         self._add_events(
@@ -246,40 +246,43 @@ class Assembler:
     def _ref(self, kind: Kind, head: Head) -> Ref:
         """Of an object that was not decoded."""
         namespace = (head.namespace or self._options.namespace) if self._namespaced[kind] else None
-        return Ref(kind.kind, head.name or "?", namespace)
+        return Ref(kind.name, head.name or "?", namespace)
 
-    def _keep(self, kind: Kind, decoded: Any, body: bytes, source: Source, lines: tuple[int, ...]) -> None:
-        """Store a decoded object; ``body`` is its JSON where the lines of its rules may matter."""
+    def _keep(self, kind: Kind, decoded: Any, body: Any, source: Source) -> None:
+        """Store a decoded object; ``body`` is what it was decoded from, where the lines of its rules may matter."""
         name = decoded.metadata.name or decoded.metadata.generate_name
         namespace = decoded.metadata.namespace
         if not name:
-            self._reject(Ref(kind.kind, "?", namespace), source, "GS-IN-020", "metadata.name: missing")
+            self._reject(Ref(kind.name, "?", namespace), source, "GS-IN-020", "metadata.name: missing")
             return
         if not self._namespaced[kind]:
             namespace = None
         else:
             if not namespace:
-                self._report_namespace(Ref(kind.kind, name, self._options.namespace), source)
+                self._report_namespace(Ref(kind.name, name, self._options.namespace), source)
             namespace = self._interned(namespace or self._options.namespace)
-        ref = Ref(kind.kind, name, namespace)
+        ref = Ref(kind.name, name, namespace)
         if decoded.api_version not in self._current[kind]:
             self._report_version(kind, decoded.api_version, source, ref)
         read = self._readers[kind]
-        if kind.has_rules:
-            lines = lines or _rule_lines(decoded, body, source.line)
+        lines = rule_lines(kind.rules, decoded, body, source.line) if kind.rules else ()
         if read:
             try:
                 decoded = read(decoded)
             except REFUSALS as error:
                 self._reject(ref, source, *explain(error))
                 return
-        objects = self._objects[kind.kind]
+            except InvalidError as error:
+                line = lines[error.rule] if 0 <= error.rule < len(lines) else source.line
+                self._reject(ref, Source(source.file, line, source.origin), "GS-IN-024", error.message)
+                return
+        objects = self._objects[kind.name]
         if ref in objects:
             self._report_duplicate(ref, objects[ref].source, source)
         objects[ref] = Loaded(ref, source, decoded, lines)
-        if kind.kind not in self._seen:
-            self._seen.add(kind.kind)
-            self._tallies.seen(kind.kind)
+        if kind.name not in self._seen:
+            self._seen.add(kind.name)
+            self._tallies.seen(kind.name)
 
     def _other(self, group: str, kind: str, head: Head, source: Source) -> None:
         """A kind that is not decoded: kept in the inventory by identity."""
@@ -382,9 +385,9 @@ class Assembler:
                 message = f"`{kind_name(group, kind)}` is not in the built-in table; kept in the inventory"
                 self._report("GS-IN-010", message, first)
 
-    def _is_namespaced(self, group: str, kind: str) -> bool:
-        resource = self._discovery.of_kind(group, kind)
-        return resource is not None and resource.namespaced
+    def _is_namespaced(self, kind: Kind) -> bool:
+        resource = self._discovery.of_kind(kind.group, kind.kind)
+        return kind.namespaced or (resource is not None and resource.namespaced)
 
 
 def _by_place(diagnostic: Diagnostic) -> tuple[str, int, str, str, str]:
@@ -393,32 +396,11 @@ def _by_place(diagnostic: Diagnostic) -> tuple[str, int, str, str, str]:
     return source.file, source.line, diagnostic.code, diagnostic.object, diagnostic.message
 
 
-def _encoded(body: Any) -> tuple[bytes, tuple[int, ...]]:
-    """An item's JSON, and the lines of its rules where the reader of YAML told them."""
-    if isinstance(body, bytes):
-        return body, ()
-    rules = body.get("rules")
-    return msgspec.json.encode(body), tuple(rules.lines) if isinstance(rules, Lines) else ()
-
-
 def _has_kind(body: bytes) -> bool:
     try:
         return bool(read_head(body).kind)
     except REFUSALS:
         return True  # what is wrong with it is told where it is typed
-
-
-def _rule_lines(role: WireRole, body: bytes, first: int) -> tuple[int, ...]:
-    """Line of each rule in a body that begins at line ``first``; () where all stand on one line."""
-    if b"\n" not in body:
-        return ()
-    lines, offset = [], 0
-    for raw in role.rules or ():
-        text = bytes(raw)
-        offset = body.index(text, offset)
-        lines.append(first + body.count(b"\n", 0, offset))
-        offset += len(text)
-    return tuple(lines)
 
 
 def _custom_resource(definition: CustomResourceDefinition) -> Resource:

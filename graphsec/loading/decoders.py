@@ -26,7 +26,7 @@ class Decoders:
         """A JSON array of objects, all of the last kind; None if one of them is not."""
         kind = self.last
         # Rules have lines of their own, which are found in the text of one object.
-        if kind is None or (kind.has_rules and b"\n" in text):
+        if kind is None or (kind.rules and b"\n" in text):
             return None
         try:
             found = self._list[kind].decode(text)
@@ -55,4 +55,4 @@ def _is_of(kind: Kind, decoded: Any) -> bool:
     if decoded.kind != kind.kind:
         return False
     group: str = decoded.api_version.rpartition("/")[0]
-    return group == kind.group or group in kind.old_groups
+    return group in kind.groups

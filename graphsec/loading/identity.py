@@ -73,8 +73,11 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 def kind_name(group: str, kind: str) -> str:
     """The kind as refs spell it: with its group where the bare kind is not the built-in one."""
+    decoded = kinds().get((group, kind))
+    if decoded:
+        return decoded.name
     home = builtin_kind_groups().get(kind)
-    if (group, kind) in kinds() or home == group or (not group and home is None):
+    if home == group or (not group and home is None):
         return kind
     return f"{kind}.{group or 'core'}"
 
