@@ -24,7 +24,7 @@ class _PodReader:
         self._specs: dict[Any, Any] = {}
         self._labels: dict[Any, dict[str, str]] = {}
         self._owners: dict[Any, Any] = {}
-        self._nodes: dict[Any, Any] = {}
+        self._words: dict[Any, Any] = {}
 
     def __call__(self, pod: objects.Pod) -> objects.Pod:
         # The object is fresh from the decoder and nobody else's yet: its frozen fields may still be set.
@@ -34,11 +34,16 @@ class _PodReader:
         if shared is not own:
             for name, value in zip(_SHARED, shared, strict=True):
                 force_setattr(spec, name, value)
-        force_setattr(spec, "node_name", self._nodes.setdefault(spec.node_name, spec.node_name))
+        force_setattr(spec, "node_name", self._words.setdefault(spec.node_name, spec.node_name))
         labels, owners = metadata.labels, metadata.owner_references
         if labels is not None:
             force_setattr(metadata, "labels", self._labels.setdefault(tuple(labels.items()), labels))
         force_setattr(metadata, "owner_references", self._owners.setdefault(owners, owners))
+        status = pod.status
+        if status is not None:
+            force_setattr(status, "phase", self._words.setdefault(status.phase, status.phase))
+            if status.pod_ips is not None and len(status.pod_ips) == 1 and status.pod_ips[0].ip == status.pod_ip:
+                force_setattr(status, "pod_ips", None)
         return pod
 
 

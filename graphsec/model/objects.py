@@ -66,8 +66,14 @@ class NodeInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     kubelet_version: str = ""
 
 
+class NodeAddress(msgspec.Struct, frozen=True, gc=False):
+    type: str = ""
+    address: str = ""
+
+
 class NodeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     node_info: NodeInfo | None = None
+    addresses: tuple[NodeAddress, ...] | None = None
 
 
 class Node(_Object, frozen=True, gc=False):
@@ -129,9 +135,21 @@ class EnvFrom(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     config_map_ref: Named | None = None
 
 
+class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    container_port: int = 0
+    name: str | None = None
+    #: Null and absent are TCP.
+    protocol: str | None = None
+    host_port: int | None = None
+    host_ip: str | None = msgspec.field(name="hostIP", default=None)
+
+
 class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     env: tuple[Env, ...] | None = None
     env_from: tuple[EnvFrom, ...] | None = None
+    ports: tuple[ContainerPort, ...] | None = None
+    #: `Always` makes an init container a sidecar, whose ports count (N-09e).
+    restart_policy: str | None = None
 
 
 class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -140,6 +158,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     service_account: str | None = None
     automount_service_account_token: bool | None = None
     node_name: str | None = None
+    host_network: bool | None = None
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None
     volumes: tuple[Volume, ...] | None = None
@@ -149,9 +168,30 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         """The ServiceAccount that the pod acts as (S-92)."""
         return self.service_account_name or self.service_account or "default"
 
+    def ports(self) -> list[ContainerPort]:
+        """Of all containers that run beside each other: init containers only if they are sidecars (N-09d, N-09e)."""
+        sidecars = [found for found in self.init_containers or () if found.restart_policy == "Always"]
+        return [port for container in (*(self.containers or ()), *sidecars) for port in container.ports or ()]
 
-class PodStatus(msgspec.Struct, frozen=True, gc=False):
+
+class PodIP(msgspec.Struct, frozen=True, gc=False):
+    ip: str = ""
+
+
+class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     phase: str = ""
+    pod_ip: str | None = msgspec.field(name="podIP", default=None)
+    #: All addresses, the first equal to ``pod_ip``; None where that is the only one.
+    pod_ips: tuple[PodIP, ...] | None = msgspec.field(name="podIPs", default=None)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(found.ip for found in self.pod_ips or () if found.ip) or ((self.pod_ip,) if self.pod_ip else ())
+
+    @property
+    def finished(self) -> bool:
+        """Such a pod has given its address back (N-18a)."""
+        return self.phase in ("Succeeded", "Failed")
 
 
 class Pod(_Object, frozen=True, gc=False):
@@ -159,12 +199,24 @@ class Pod(_Object, frozen=True, gc=False):
     status: PodStatus | None = None
 
 
+class TemplateMetadata(msgspec.Struct, frozen=True, gc=False):
+    labels: dict[str, str] | None = None
+
+
 class PodTemplate(msgspec.Struct, frozen=True, gc=False):
+    metadata: TemplateMetadata | None = None
     spec: PodSpec = PodSpec()
+
+
+class Ordinals(msgspec.Struct, frozen=True, gc=False):
+    start: int = 0
 
 
 class TemplateSpec(msgspec.Struct, frozen=True, gc=False):
     template: PodTemplate | None = None
+    replicas: int | None = None
+    #: Of a StatefulSet.
+    ordinals: Ordinals | None = None
 
 
 class Controller(_Object, frozen=True, gc=False):
@@ -173,8 +225,12 @@ class Controller(_Object, frozen=True, gc=False):
     spec: TemplateSpec | None = None
 
     @property
+    def template(self) -> PodTemplate | None:
+        return self.spec.template if self.spec else None
+
+    @property
     def pod_spec(self) -> PodSpec | None:
-        return self.spec.template.spec if self.spec and self.spec.template else None
+        return self.template.spec if self.template else None
 
 
 class JobTemplate(msgspec.Struct, frozen=True, gc=False):
@@ -189,9 +245,13 @@ class CronJob(_Object, frozen=True, gc=False):
     spec: CronJobSpec | None = None
 
     @property
-    def pod_spec(self) -> PodSpec | None:
+    def template(self) -> PodTemplate | None:
         job = self.spec.job_template.spec if self.spec and self.spec.job_template else None
-        return job.template.spec if job and job.template else None
+        return job.template if job else None
+
+    @property
+    def pod_spec(self) -> PodSpec | None:
+        return self.template.spec if self.template else None
 
 
 class ServiceSpec(msgspec.Struct, frozen=True, gc=False):
