@@ -55,5 +55,7 @@ KINDS = (
     Kind(group="apps", kind="DaemonSet", body=objects.Controller, old_groups=("extensions",), old_versions=_BETA),
     Kind(group="apps", kind="StatefulSet", body=objects.Controller, old_versions=_BETA),
     Kind(group="batch", kind="Job", body=objects.Controller),
+    # Its pods are virt-launcher's, which carry the labels of the template.
+    Kind(group="kubevirt.io", kind="VirtualMachine", body=objects.Controller, namespaced=True),
     Kind(group="batch", kind="CronJob", body=objects.CronJob, old_versions=("v1beta1", "v2alpha1")),
 )

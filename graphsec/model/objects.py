@@ -219,10 +219,16 @@ class TemplateSpec(msgspec.Struct, frozen=True, gc=False):
     ordinals: Ordinals | None = None
 
 
+class JobStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    completion_time: str | None = None
+
+
 class Controller(_Object, frozen=True, gc=False):
     """A controller with a pod template: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationController."""
 
     spec: TemplateSpec | None = None
+    #: Read of Jobs.
+    status: JobStatus | None = None
 
     @property
     def template(self) -> PodTemplate | None:

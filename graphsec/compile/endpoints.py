@@ -1,0 +1,242 @@
+"""What traffic starts and ends at: running pods, pods that workloads would create, and nodes; rolled up to workloads.
+
+A workload with pods in the input is read from its pods, any other from its template; never from both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphsec.algebra.blocks import parse_address
+from graphsec.compile.profile import Profile
+from graphsec.compile.typed_graph import WORKLOADS
+from graphsec.model.cluster import Cluster
+from graphsec.model.objects import ContainerPort, Loaded, OwnerReference, PodSpec
+from graphsec.model.ref import Ref, Source
+
+#: Kinds whose objects hold a pod template.
+TEMPLATES = (*WORKLOADS, "VirtualMachine")
+_NO_LABELS: dict[str, str] = {}
+#: What a StatefulSet gives each of its pods.
+POD_NAME, POD_INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
+#: A DaemonSet has a pod on every node, so it has replicas.
+_MANY = 2
+
+
+@dataclass(slots=True)
+class Endpoints:
+    """Columns over the pods, in canonical order of their refs; ``hosts`` are nodes and host-network pods' nodes."""
+
+    refs: list[Ref] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    labels: list[dict[str, str]] = field(default_factory=list)
+    specs: list[PodSpec] = field(default_factory=list)
+    #: Places on the line of addresses; () where none is known.
+    addresses: list[tuple[int, ...]] = field(default_factory=list)
+    #: Index into ``workloads``.
+    workload_of: list[int] = field(default_factory=list)
+    #: How many equal pods the entry stands for.
+    replicas: list[int] = field(default_factory=list)
+    #: True for pods of the input, False for those of a template.
+    live: list[bool] = field(default_factory=list)
+    workloads: list[Ref] = field(default_factory=list)
+    workload_sources: list[Source] = field(default_factory=list)
+    #: Pods that hold no address any more (N-18a).
+    finished: list[Ref] = field(default_factory=list)
+    #: Addresses and labels of each node by name.
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node: InternalIP first, and what its labels are."""
+
+    ref: Ref
+    source: Source | None
+    labels: Mapping[str, str]
+    internal: tuple[int, ...] = ()
+    external: tuple[int, ...] = ()
+
+
+def place_endpoints(cluster: Cluster, profile: Profile, referenced: frozenset[str]) -> Endpoints:
+    """Every endpoint of the cluster; ``referenced`` are the label keys that policies read, which replicas may differ in."""
+    found = Endpoints()
+    _Owners(cluster, found, profile).place(referenced)
+    for loaded in cluster.of("Node"):
+        found.nodes[loaded.ref.name] = _node(loaded)
+    return found
+
+
+def _node(loaded: Loaded) -> Node:
+    status = loaded.body.status
+    given = [
+        (found.type, address)
+        for found in (status.addresses or () if status else ())
+        for address in _parsed(found.address)
+    ]
+    return Node(
+        ref=loaded.ref,
+        source=loaded.source,
+        labels=loaded.body.metadata.labels or _NO_LABELS,
+        internal=tuple(address for kind, address in given if kind == "InternalIP"),
+        external=tuple(address for kind, address in given if kind == "ExternalIP"),
+    )
+
+
+def _parsed(text: str) -> tuple[int, ...]:
+    """Hostnames stand among the addresses of nodes."""
+    try:
+        return (parse_address(text),)
+    except ValueError:
+        return ()
+
+
+class _Owners:
+    """Fills the columns; knows which controller each pod belongs to in the end."""
+
+    def __init__(self, cluster: Cluster, found: Endpoints, profile: Profile) -> None:
+        self._cluster = cluster
+        self._found = found
+        self._profile = profile
+        self._numbers: dict[Ref, int] = {}
+        self._templates = {loaded.ref: loaded for loaded in cluster.of(*TEMPLATES)}
+        self._by_owners: dict[tuple[str | None, int, str | None], Ref | None] = {}
+
+    def place(self, referenced: frozenset[str]) -> None:
+        covered = set()
+        for loaded in self._cluster.of("Pod"):
+            owner = self._owner_of_pod(loaded)
+            covered.add(owner)
+            status = loaded.body.status
+            if status is not None and status.finished and not self._profile.finished_pods:
+                self._found.finished.append(loaded.ref)
+                continue
+            addresses = tuple(address for text in status.addresses for address in _parsed(text)) if status else ()
+            self._add(loaded, owner, loaded.body.metadata.labels, loaded.body.spec, addresses, live=True)
+        for loaded in self._templates.values():
+            if loaded.ref not in covered and not self._controlled(loaded):
+                self._place_template(loaded, referenced)
+
+    def _add(
+        self,
+        loaded: Loaded,
+        owner: Ref,
+        labels: dict[str, str] | None,
+        spec: PodSpec,
+        addresses: tuple[int, ...] = (),
+        *,
+        replicas: int = 1,
+        live: bool = False,
+        ref: Ref | None = None,
+    ) -> None:
+        found = self._found
+        number = self._numbers.get(owner)
+        if number is None:
+            number = self._numbers[owner] = len(found.workloads)
+            found.workloads.append(owner)
+            template = self._templates.get(owner)
+            found.workload_sources.append(template.source if template else loaded.source)
+        found.refs.append(ref or loaded.ref)
+        found.sources.append(loaded.source)
+        found.labels.append(labels or _NO_LABELS)
+        found.specs.append(spec)
+        found.addresses.append(addresses)
+        found.workload_of.append(number)
+        found.replicas.append(replicas)
+        found.live.append(live)
+
+    # -- templates ----------------------------------------------------------------------------------------------
+
+    def _place_template(self, loaded: Loaded, referenced: frozenset[str]) -> None:
+        template = loaded.body.template
+        if template is None or _has_no_pods(loaded):
+            return
+        labels = dict(template.metadata.labels or {}) if template.metadata else {}
+        replicas = _replicas(loaded)
+        if loaded.ref.kind == "Job":
+            labels |= {"job-name": loaded.ref.name, "batch.kubernetes.io/job-name": loaded.ref.name}
+        if loaded.ref.kind == "StatefulSet" and referenced & {POD_NAME, POD_INDEX}:
+            for labels_of_pod in _ordinal_labels(loaded, replicas):
+                pod = Ref("Pod", labels_of_pod[POD_NAME], loaded.ref.namespace)
+                self._add(loaded, loaded.ref, labels | labels_of_pod, template.spec, ref=pod)
+        else:
+            self._add(loaded, loaded.ref, labels, template.spec, replicas=replicas)
+
+    def _controlled(self, loaded: Loaded) -> bool:
+        """Whether another workload of the input creates this one, whose template then stands for both."""
+        return any(
+            owner.controller and Ref(owner.kind, owner.name, loaded.ref.namespace) in self._templates
+            for owner in loaded.body.metadata.owner_references or ()
+        )
+
+    # -- owners -------------------------------------------------------------------------------------------------
+
+    def _owner_of_pod(self, loaded: Loaded) -> Ref:
+        """The workload of a pod, or the pod itself."""
+        metadata = loaded.body.metadata
+        owners = metadata.owner_references
+        if not owners:
+            return loaded.ref
+        template_hash = (metadata.labels or _NO_LABELS).get("pod-template-hash")
+        # The tuple is shared by the pods of one owner and lives as long as they do.
+        key = (loaded.ref.namespace, id(owners), template_hash)
+        if key not in self._by_owners:
+            self._by_owners[key] = self._top(owners, loaded.ref.namespace, template_hash)
+        return self._by_owners[key] or loaded.ref
+
+    def _top(self, owners: tuple[OwnerReference, ...], namespace: str | None, template_hash: str | None) -> Ref | None:
+        """The controller at the end of the chain; None for a pod that a node owns (a mirror pod) or that nobody controls."""
+        owner = next((owner for owner in owners if owner.controller), None)
+        if owner is None or owner.kind == "Node":
+            return None
+        ref = Ref(owner.kind, owner.name, namespace)
+        loaded = self._templates.get(ref)
+        if loaded is not None:
+            above = loaded.body.metadata.owner_references
+            return (self._top(above, namespace, None) or ref) if above else ref
+        return self._inferred(ref, template_hash) or ref
+
+    def _inferred(self, ref: Ref, template_hash: str | None) -> Ref | None:
+        """The owner of a ReplicaSet or Job that is not in the input, by the names that controllers give."""
+        above = None
+        if ref.kind == "ReplicaSet" and template_hash and ref.name.endswith(f"-{template_hash}"):
+            above = Ref("Deployment", ref.name.removesuffix(f"-{template_hash}"), ref.namespace)
+        elif ref.kind == "Job":
+            name, _, stamp = ref.name.rpartition("-")
+            above = Ref("CronJob", name, ref.namespace) if stamp.isdigit() else None
+        return above if above in self._templates else None
+
+
+def _has_no_pods(loaded: Loaded) -> bool:
+    """Scaled to nothing, or a Job that has run."""
+    spec: Any = loaded.body.spec
+    if loaded.ref.kind == "Job":
+        status = loaded.body.status
+        return status is not None and status.completion_time is not None
+    return getattr(spec, "replicas", None) == 0
+
+
+def _replicas(loaded: Loaded) -> int:
+    if loaded.ref.kind == "DaemonSet":
+        return _MANY
+    replicas: int | None = getattr(loaded.body.spec, "replicas", None)
+    return 1 if replicas is None else replicas
+
+
+def _ordinal_labels(loaded: Loaded, replicas: int) -> Iterator[dict[str, str]]:
+    ordinals = loaded.body.spec.ordinals
+    start = ordinals.start if ordinals else 0
+    for index in range(start, start + replicas):
+        yield {POD_NAME: f"{loaded.ref.name}-{index}", POD_INDEX: str(index)}
+
+
+def named_ports(ports: list[ContainerPort]) -> frozenset[tuple[str, str, int]]:
+    """(name, protocol, number) of every named port: names are unique per container only (N-09d)."""
+    return frozenset(
+        (port.name, port.protocol or "TCP", port.container_port) for port in ports if port.name and port.container_port
+    )

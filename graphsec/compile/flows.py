@@ -1,0 +1,186 @@
+"""Which connections the objects allow: every policy of every family, solved once; asked by class, by pair, or as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import and_, or_
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphsec.compile.classes import Universe, Vocabulary
+from graphsec.compile.endpoints import place_endpoints
+from graphsec.compile.entries import Entry, Reading, Solver
+from graphsec.compile.join import Bicliques, Side, join
+from graphsec.compile.masks import Ids
+from graphsec.compile.policies import Policies, gather_policies
+from graphsec.compile.profile import Profile
+from graphsec.model import policy as model
+from graphsec.model.cluster import Cluster
+from graphsec.model.policy import Direction
+
+_WORD = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Traffic that is allowed under every reading of the input, and under some."""
+
+    certain: int
+    possible: int
+
+    def __or__(self, other: Amount) -> Amount:
+        return Amount(self.certain | other.certain, self.possible | other.possible)
+
+
+NOTHING = Amount(0, 0)
+
+
+class Flows:
+    """The compiled flows of a cluster. Immutable; sides and bicliques are computed when first asked for."""
+
+    def __init__(self, cluster: Cluster, profile: Profile) -> None:
+        self.profile = profile
+        self.policies: Policies = gather_policies(cluster, profile)
+        self._vocabulary = Vocabulary.of(self.policies, cluster)
+        self.endpoints = place_endpoints(cluster, profile, self._vocabulary.own)
+        self.universe = Universe(cluster, self.endpoints, self.policies, profile, self._vocabulary)
+
+    @cached_property
+    def readings(self) -> tuple[Reading, ...]:
+        """How the input may be read; one where it leaves nothing open."""
+        generous = (False, True) if self._is_open else (False,)
+        orders = (False, True) if self.policies.ties else (False,)
+        return tuple(Reading(generous=open_, reverse_ties=order) for open_ in generous for order in orders)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether some peer's meaning is not certain: a pod without address against a block, a domain name."""
+        domains = any(
+            isinstance(term, model.Domains)
+            for _, _, rule in self.policies.rules()
+            for peer in rule.peers or ()
+            for term in peer.terms
+        )
+        return domains or (bool(self._vocabulary.blocks) and self.universe.has_unplaced)
+
+    @cached_property
+    def _sides(self) -> dict[tuple[Direction, Reading], Side]:
+        return {}
+
+    def side(self, direction: Direction, reading: Reading) -> Side:
+        key = (direction, reading)
+        if key not in self._sides:
+            entries = Solver(self.universe, self.policies, direction, reading).entries()
+            self._sides[key] = Side(self.universe.masks, entries)
+        return self._sides[key]
+
+    @cached_property
+    def _bicliques(self) -> dict[Reading, Bicliques]:
+        return {}
+
+    def bicliques(self, reading: Reading | None = None) -> Bicliques:
+        """Everything that is allowed, under the first reading if none is given."""
+        reading = reading or self.readings[0]
+        if reading not in self._bicliques:
+            egress, ingress = (self.side(direction, reading) for direction in (Direction.EGRESS, Direction.INGRESS))
+            self._bicliques[reading] = join(self.universe.masks, egress, ingress)
+        return self._bicliques[reading]
+
+    # -- one pair -----------------------------------------------------------------------------------------------
+
+    def one_side(self, direction: Direction, subject: int, peer: int, reading: Reading) -> int:
+        """The traffic that one side allows between two classes."""
+        side = self.side(direction, reading)
+        numbers = side.subjects.holding(subject)
+        held = side.peers.contains(numbers, np.full(len(numbers), peer, np.int32))
+        return reduce(or_, (side.entries[number].traffic for number in numbers[held].tolist()), 0)
+
+    def between(self, source: int, destination: int) -> Amount:
+        """The traffic that both sides allow between two classes."""
+        amounts = [
+            self.one_side(Direction.EGRESS, source, destination, reading)
+            & self.one_side(Direction.INGRESS, destination, source, reading)
+            for reading in self.readings
+        ]
+        return Amount(reduce(and_, amounts), reduce(or_, amounts))
+
+    def entries_between(self, direction: Direction, subject: int, peer: int) -> list[Entry]:
+        """The permissions of one side that concern two classes, under the first reading."""
+        side = self.side(direction, self.readings[0])
+        numbers = side.subjects.holding(subject)
+        held = side.peers.contains(numbers, np.full(len(numbers), peer, np.int32))
+        return [side.entries[number] for number in numbers[held].tolist()]
+
+    # -- one end ------------------------------------------------------------------------------------------------
+
+    def reached_from(self, source: int) -> list[tuple[Ids, Amount]]:
+        """(classes, traffic): what a class reaches, classes with equal traffic together."""
+        return self._opposite(Direction.EGRESS, source)
+
+    def reaching(self, destination: int) -> list[tuple[Ids, Amount]]:
+        """(classes, traffic): what reaches a class."""
+        return self._opposite(Direction.INGRESS, destination)
+
+    def _opposite(self, direction: Direction, subject: int) -> list[tuple[Ids, Amount]]:
+        other = Direction.INGRESS if direction is Direction.EGRESS else Direction.EGRESS
+        words = []
+        for reading in self.readings:
+            own, far = self.side(direction, reading), self.side(other, reading)
+            allowed = self._spread(own, own.peers.sets, own.subjects.holding(subject))
+            words.append(allowed & self._spread(far, far.subjects.sets, far.peers.holding(subject)))
+        certain, possible = reduce(and_, words), reduce(or_, words)
+        return self._grouped(certain, possible)
+
+    def _spread(self, side: Side, sets: npt.NDArray[np.int64], numbers: Ids) -> npt.NDArray[np.uint64]:
+        """For every class the traffic of those entries whose set holds it: words x classes."""
+        masks = self.universe.masks
+        out = np.zeros((self._words, masks.size), np.uint64)
+        for number in numbers.tolist():
+            ids = masks.ids(int(sets[number]))
+            for word, bits in enumerate(self._in_words(side.entries[number].traffic)):
+                if bits:
+                    out[word, ids] |= np.uint64(bits)
+        return out
+
+    @property
+    def _words(self) -> int:
+        return (len(self.universe.traffic) + 63) // 64
+
+    def _in_words(self, traffic: int) -> list[int]:
+        return [traffic >> 64 * word & _WORD for word in range(self._words)]
+
+    def _grouped(self, certain: npt.NDArray[np.uint64], possible: npt.NDArray[np.uint64]) -> list[tuple[Ids, Amount]]:
+        classes = np.flatnonzero(possible.any(axis=0))
+        if not len(classes):
+            return []
+        both = np.concatenate([certain[:, classes], possible[:, classes]])
+        distinct, back = np.unique(both, axis=1, return_inverse=True)
+        return [
+            (classes[back.reshape(-1) == number].astype(np.int32), _amount(distinct[:, number], self._words))
+            for number in range(distinct.shape[1])
+        ]
+
+
+def _amount(words: npt.NDArray[np.uint64], count: int) -> Amount:
+    values = [int(word) for word in words.tolist()]
+    return Amount(_from_words(values[:count]), _from_words(values[count:]))
+
+
+def _from_words(words: Sequence[int]) -> int:
+    return sum(word << 64 * index for index, word in enumerate(words))
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    return reduce(or_, amounts, NOTHING)
+
+
+def compile_flows(cluster: Cluster, profile: Profile) -> Flows:
+    """Cluster to flows."""
+    return Flows(cluster, profile)
+
+
+__all__: list[Any] = ["Amount", "Flows", "compile_flows", "total"]
