@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphsec.api import can_i, covers, load, what_can, who_can
+    from graphsec.api import can_i, can_reach, covers, load, what_can, who_can
     from graphsec.compile import World
     from graphsec.diagram import Diagram
     from graphsec.errors import GraphsecError, InputError, LimitError, UsageError
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
     from graphsec.model.ref import Ref, Source
     from graphsec.query._answer import Answer, Evidence
     from graphsec.query.can_i import Decision
+    from graphsec.query.can_reach import FlowDecision, FlowEvidence
     from graphsec.query.what_can import Grant
     from graphsec.query.who_can import Access
 
 _HOMES = {
-    "can_i": "api", "covers": "api", "load": "api", "what_can": "api", "who_can": "api",
+    "can_i": "api", "can_reach": "api", "covers": "api", "load": "api", "what_can": "api", "who_can": "api",
     "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref",
     "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
-    "Access": "query.who_can",
+    "Access": "query.who_can", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Grant",
+    "Access", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "FlowDecision", "FlowEvidence", "Grant",
     "GraphsecError", "InputError", "LimitError", "PolicyRule", "Ref", "Source", "UsageError", "World",
-    "can_i", "covers", "load", "what_can", "who_can",
+    "can_i", "can_reach", "covers", "load", "what_can", "who_can",
 ]  # fmt: skip
 
 

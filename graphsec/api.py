@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from graphsec.compile import World, compile_world
+from graphsec.compile.profile import PROFILES
 from graphsec.errors import InputError, UsageError
 from graphsec.loading import (
     Input,
@@ -30,11 +31,10 @@ from graphsec.model.text import counted
 from graphsec.query._answer import Answer
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
+from graphsec.query.can_reach import CanReach, FlowDecision
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
-#: Profiles of network.md §4; they change answers about flows alone.
-CNI_PROFILES = ("upstream", "calico", "antrea", "ovn", "cilium")
 _VERSION = re.compile(r"v?1\.(\d+)(\..*)?$")
 
 
@@ -56,8 +56,8 @@ def load(
     Raises InputError for a missing path, and with ``strict`` for any diagnostic that hardening.md §5 marks.
     """
     minor = minor_of(k8s_version) if k8s_version else None
-    if cni not in CNI_PROFILES:
-        raise UsageError(f"unknown CNI profile `{cni}`", help=f"profiles: {', '.join(CNI_PROFILES)}")
+    if cni not in PROFILES:
+        raise UsageError(f"unknown CNI profile `{cni}`", help=f"profiles: {', '.join(PROFILES)}")
     options = LoadOptions(namespace=namespace, limits=limits or Limits(), exclude=tuple(exclude), strict=strict)
     cluster = load_cluster([_given(item) for item in inputs], options)
     if with_defaults:
@@ -65,7 +65,7 @@ def load(
     people = None
     if memberships is not None:
         people = load_memberships(memberships if isinstance(memberships, Mapping) else os.fspath(memberships))
-    world = compile_world(cluster, memberships=people, minor=minor, cni=cni, baseline=all_default_objects)
+    world = compile_world(cluster, memberships=people, minor=minor, cni=PROFILES[cni], baseline=all_default_objects)
     if strict:
         _refuse_marked(world.diagnostics)
     return world
@@ -156,6 +156,17 @@ def what_can(world: World, subject: Ref | str) -> Answer[Grant]:
     return WhatCan(subject=subject if isinstance(subject, Ref) else parse_subject(subject, world)).answer(world)
 
 
+def can_reach(world: World, src: str, dst: str, *, protocol: str = "TCP", port: int) -> FlowDecision:
+    """May ``src`` open a connection to this port of ``dst``, as far as policies go?
+
+    An end is ``ns/pod``, ``ns/name[Kind]``, ``ns/*``, ``ns/key=value``, an IP address or CIDR, ``Node/name`` or ``internet``;
+    an address that a pod or node holds means that pod or node at that address. The verdict is ``conditional`` where the
+    answer differs between the pods or addresses that an end means. Raises UsageError for an unknown end, protocol or port,
+    InputError where the input holds no pod or workload, or never holds NetworkPolicies (exit code 3).
+    """
+    return CanReach(source=src, destination=dst, protocol=protocol, port=port).decide(world)
+
+
 def covers(
     owner_rules: Iterable[PolicyRule | Mapping[str, Any]], servant_rules: Iterable[PolicyRule | Mapping[str, Any]]
 ) -> Covered:
@@ -185,4 +196,4 @@ def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
     return verbs
 
 
-__all__ = ["can_i", "covers", "load", "minor_of", "what_can", "who_can"]
+__all__ = ["can_i", "can_reach", "covers", "load", "minor_of", "what_can", "who_can"]

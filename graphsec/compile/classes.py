@@ -381,6 +381,12 @@ class Universe:
         self._named: dict[tuple[NamedPort, ...], list[tuple[frozenset[PortSet], Ids]]] = {}
         self._keep: list[object] = []
 
+    def may_hold(self, number: int, address: int) -> bool:
+        """Whether a pod or node of this class may be at the address: it is in the same part of the address space."""
+        cells = self.cell if number < self.pods else self._host_cells
+        cell = int(cells[number if number < self.pods else number - self.pods])
+        return cell < 0 or cell == self.cells.cell(address)
+
     @property
     def has_unplaced(self) -> bool:
         """Whether a pod or host has no known address."""

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from graphsec.collector import collector_paused
 from graphsec.compile.access import AccessIndex, grant_access
 from graphsec.compile.diagnostics import rbac_diagnostics
+from graphsec.compile.flows import Flows, compile_flows
+from graphsec.compile.profile import UPSTREAM, Profile
 from graphsec.compile.provenance import Provenance
 from graphsec.graph import Graph
 from graphsec.model.cluster import Cluster
@@ -37,9 +40,15 @@ class World:
     minor: int = DEFAULT_MINOR
     minor_stated: bool = False
     #: Profile of network.md §4 for the questions on flows.
-    cni: str = "upstream"
+    cni: Profile = UPSTREAM
     #: Gives the default objects of the shipped minors, for telling built-in bindings by content.
     baseline: Baseline = tuple
+
+    @cached_property
+    def flows(self) -> Flows:
+        """Which connections the objects allow."""
+        with collector_paused():
+            return compile_flows(self.cluster, self.cni)
 
     @property
     def coverage(self) -> Coverage:
@@ -98,7 +107,7 @@ def compile_world(
     *,
     memberships: Memberships | None = None,
     minor: int | None = None,
-    cni: str = "upstream",
+    cni: Profile = UPSTREAM,
     baseline: Baseline = tuple,
 ) -> World:
     """Cluster to World."""

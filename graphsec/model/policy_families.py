@@ -26,3 +26,16 @@ UNMODELLED: Mapping[str, str] = MappingProxyType(
         "StagedKubernetesNetworkPolicy.projectcalico.org": f"Calico's StagedKubernetesNetworkPolicy {_STAGED}",
     }
 )
+
+#: Kinds that are compiled into flows, by ref kind; NetworkPolicy itself apart.
+POLICY_KINDS = (
+    "AdminNetworkPolicy",
+    "BaselineAdminNetworkPolicy",
+    "ClusterNetworkPolicy",
+    "NetworkPolicy.projectcalico.org",
+    "GlobalNetworkPolicy.projectcalico.org",
+    "NetworkSet.projectcalico.org",
+    "GlobalNetworkSet.projectcalico.org",
+)
+#: What leads traffic from outside to pods.
+TRAFFIC_KINDS = ("Service", "EndpointSlice", "Ingress", "Gateway", "HTTPRoute", "Route")

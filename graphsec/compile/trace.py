@@ -1,0 +1,355 @@
+"""Why one side allows or denies a packet: every tier, policy and rule that concerns the end, and how near each rule came.
+
+Recomputed for the pair from the policies that select the end; the compiled permissions are not consulted, so that the two
+can be held against each other.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphsec.algebra.blocks import AddressSet
+from graphsec.algebra.expressions import AllOf, AnyOf, Expression, Field, LabelTest, Not, matches
+from graphsec.compile.classes import Extent
+from graphsec.compile.endpoints import named_ports
+from graphsec.compile.flows import Flows
+from graphsec.compile.policies import Placed
+from graphsec.model import policy as model
+from graphsec.model.policy import Action, Direction, Peer, Rule, Term, Tier
+from graphsec.model.ref import Ref, Source
+
+
+class Match(enum.StrEnum):
+    YES = "yes"
+    NO = "no"
+    #: The input does not tell: an unknown address, a domain name.
+    MAYBE = "maybe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One end of a packet: its class, and what it is called and looks like."""
+
+    number: int
+    #: Index of the pod; -1 for a node or an address.
+    pod: int = -1
+    address: int | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One rule held against the packet."""
+
+    policy: Ref
+    rule: int
+    action: Action
+    peer: Match
+    port: Match
+    source: Source
+    #: What did not fit, in words; "" where all did.
+    miss: str = ""
+    #: The peer that fits, e.g. `from[0]`.
+    field: str = ""
+    #: False for a rule behind the one that decided.
+    reached: bool = True
+
+    @property
+    def hit(self) -> bool:
+        return self.peer is Match.YES and self.port is Match.YES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One tier: the policies of it that select the end, and what came of them."""
+
+    tier: str
+    #: allow, deny, pass, unknown, or "" where no policy of the tier selects the end.
+    outcome: str
+    policies: tuple[tuple[Ref, Source], ...]
+    trials: tuple[Trial, ...]
+    #: Position in ``trials`` of the rule that decided; -1 where none did.
+    decided: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One side of a connection. ``verdict`` is allow, deny or unknown."""
+
+    direction: Direction
+    end: Point
+    verdict: str
+    stages: tuple[Stage, ...]
+    #: Why there is nothing to ask: no policy selects the end, or it has no policy side.
+    reason: str = ""
+
+    @property
+    def deciding(self) -> Trial | None:
+        """The rule that settled the matter, if a rule did."""
+        for stage in reversed(self.stages):
+            if stage.outcome in ("allow", "deny") and stage.decided >= 0:
+                return stage.trials[stage.decided]
+        return None
+
+
+def trace(flows: Flows, direction: Direction, end: Point, other: Point, protocol: str, port: int) -> Trace:
+    """The side of ``end`` of a packet between the two; the destination is ``other`` for egress, ``end`` for ingress."""
+    return _Tracer(flows, direction, end, other, protocol, port).run()
+
+
+class _Tracer:
+    def __init__(self, flows: Flows, direction: Direction, end: Point, other: Point, protocol: str, port: int) -> None:
+        self._flows = flows
+        self._universe = flows.universe
+        self._direction = direction
+        self._end, self._other = end, other
+        self._protocol, self._port = protocol, port
+        self._destination = other if direction is Direction.EGRESS else end
+
+    def run(self) -> Trace:
+        if self._end.number >= self._universe.pods:
+            what = "a node" if self._end.number < self._universe.outside else "an address outside the cluster"
+            return Trace(
+                direction=self._direction,
+                end=self._end,
+                verdict="allow",
+                stages=(),
+                reason=f"{what} has no policy side",
+            )
+        stages: list[Stage] = []
+        for tier, numbers in self._flows.policies.tiers(self._direction):
+            selecting = [
+                policy
+                for policy in (self._flows.policies.placed[number] for number in numbers)
+                if self._selects(policy)
+            ]
+            if not selecting:
+                continue
+            stage = self._stage(tier, selecting)
+            stages.append(stage)
+            if stage.outcome != "pass":
+                return Trace(direction=self._direction, end=self._end, verdict=stage.outcome, stages=tuple(stages))
+        reason = (
+            "every tier that selects it passes this on"
+            if stages
+            else f"no policy selects it for {self._direction}: not isolated"
+        )
+        return Trace(direction=self._direction, end=self._end, verdict="allow", stages=tuple(stages), reason=reason)
+
+    def _selects(self, policy: Placed) -> bool:
+        return self._holds(self._universe.subjects(policy), self._end)
+
+    def _holds(self, mask: int, point: Point) -> bool:
+        return bool(self._universe.masks.contains(mask, np.array([point.number], np.int32))[0])
+
+    def _stage(self, tier: Tier, policies: list[Placed]) -> Stage:
+        trials: list[Trial] = []
+        decided, outcome = -1, ""
+        unsure: set[Action] = set()
+        for policy in policies:
+            for rule in policy.body.rules(self._direction) or ():
+                if rule.own is not None and not self._fits(rule.own, policy, self._end):
+                    continue
+                trial = self._trial(policy, rule, reached=decided < 0)
+                trials.append(trial)
+                if decided < 0 and trial.hit:
+                    decided = len(trials) - 1
+                    outcome = rule.action.value
+                elif decided < 0 and Match.NO not in (trial.peer, trial.port):
+                    unsure.add(rule.action)
+        if decided < 0:
+            outcome = tier.default.value
+        if any(action.value != outcome for action in unsure):
+            outcome = "unknown"
+        return Stage(
+            tier=tier.name,
+            outcome=outcome,
+            policies=tuple((policy.ref, policy.source) for policy in policies),
+            trials=tuple(trials),
+            decided=decided,
+        )
+
+    def _fits(self, peer: Peer, policy: Placed, point: Point) -> bool:
+        return self._match(self._universe.peer(peer, policy), point) is Match.YES
+
+    def _match(self, extent: Extent, point: Point) -> Match:
+        if self._holds(extent.must, point):
+            return Match.YES
+        return Match.MAYBE if self._holds(extent.may, point) else Match.NO
+
+    # -- one rule -----------------------------------------------------------------------------------------------
+
+    def _trial(self, policy: Placed, rule: Rule, *, reached: bool) -> Trial:
+        peer, found, misses = self._peer(policy, rule)
+        port, port_miss = self._port_match(rule)
+        miss = "; ".join(filter(None, (*(misses if peer is not Match.YES else ()), port_miss)))
+        return Trial(
+            policy=policy.ref,
+            rule=rule.index,
+            action=rule.action,
+            peer=peer,
+            port=port,
+            source=policy.rule_source(self._direction, rule),
+            miss=miss,
+            field=found,
+            reached=reached,
+        )
+
+    def _peer(self, policy: Placed, rule: Rule) -> tuple[Match, str, list[str]]:
+        if rule.peers is None:
+            return Match.YES, "", []
+        best, misses, where = Match.NO, [], ""
+        for peer in rule.peers:
+            match = self._match(self._universe.peer(peer, policy), self._other)
+            if match is Match.YES:
+                return Match.YES, peer.field, []
+            if match is Match.MAYBE:
+                best, where = Match.MAYBE, peer.field
+            misses.append(f"{peer.field or 'peer'}: {self._miss(peer, policy)}")
+        if not rule.peers:
+            misses.append("no peer of this rule can be read, so it matches none")
+        return best, where, misses
+
+    def _port_match(self, rule: Rule) -> tuple[Match, str]:
+        ports = rule.ports
+        asked = (self._protocol, self._port)
+        names = self._names()
+        if any(self._is(named, name) for named in ports.without for name in names):
+            return Match.NO, f"port {_port(asked)} is excepted by name"
+        if asked in ports.numbers:
+            return Match.YES, ""
+        if any(self._is(named, name) for named in ports.named for name in names):
+            return Match.YES, ""
+        missing = []
+        for named in ports.named:
+            numbers = [
+                number for name, protocol, number in names if name == named.name and named.protocol in ("", protocol)
+            ]
+            kind = f" ({named.protocol})" if named.protocol else ""
+            if numbers:
+                missing.append(
+                    f"`{named.name}`{kind} is {', '.join(map(str, sorted(numbers)))} at {self._destination.label}"
+                )
+            else:
+                missing.append(f"{self._destination.label} has no container port named `{named.name}`{kind}")
+        if ports.numbers:
+            missing.insert(0, f"ports are {ports.numbers}")
+        return Match.NO, f"port {_port(asked)} does not match: {'; '.join(missing) or 'the rule has no ports'}"
+
+    def _names(self) -> frozenset[tuple[str, str, int]]:
+        index = self._destination.pod
+        return named_ports(self._flows.endpoints.specs[index].ports()) if index >= 0 else frozenset()
+
+    def _is(self, named: model.NamedPort, name: tuple[str, str, int]) -> bool:
+        text, protocol, number = name
+        return (text, protocol, number) == (named.name, self._protocol, self._port) and named.protocol in ("", protocol)
+
+    # -- misses in words ----------------------------------------------------------------------------------------
+
+    def _miss(self, peer: Peer, policy: Placed) -> str:
+        """Of the first term that does not fit."""
+        for term in peer.terms:
+            if self._match(self._universe.extent(term, policy), self._other) is not Match.YES:
+                return self._term_miss(term, policy)
+        for term in peer.without:
+            if self._match(self._universe.extent(term, policy), self._other) is not Match.NO:
+                return f"excepts {term_text(term)}"
+        return "does not fit"
+
+    def _term_miss(self, term: Term, policy: Placed) -> str:
+        other = self._other
+        match term:
+            case model.Endpoints() if other.pod < 0:
+                return f"{term_text(term)} means pods, {other.label} is none"
+            case model.Endpoints():
+                return self._labels_miss(term, policy)
+            case model.Addresses():
+                return self._block_miss(term.blocks)
+            case model.Domains():
+                return f"whether {other.label} is behind {', '.join(term.names)} is not in the input"
+            case _:
+                return f"{other.label} is not among {term_text(term)}"
+
+    def _labels_miss(self, term: model.Endpoints, policy: Placed) -> str:
+        endpoints, other = self._flows.endpoints, self._other
+        namespace = endpoints.refs[other.pod].namespace or ""
+        if other.number >= self._universe.pods:
+            return f"{other.label} is on the host network, which selectors never find"
+        if term.own and namespace != policy.ref.namespace:
+            return f"means pods of namespace {policy.ref.namespace}, {other.label} is in {namespace}"
+        labels: Mapping[Field, Mapping[str, str]] = {
+            Field.NAMESPACE: self._universe.namespace_labels(namespace),
+            Field.OWN: endpoints.labels[other.pod],
+        }
+        failed = [*_failing(term.namespaces, labels), *_failing(term.labels, labels)]
+        return ", ".join(failed) or f"means {term_text(term)}"
+
+    def _block_miss(self, block: AddressSet) -> str:
+        other = self._other
+        if other.pod >= 0 and not self._flows.profile.blocks_match_pods:
+            return f"blocks match no pods under the profile {self._flows.profile.name} (S-01)"
+        if other.pod >= 0 and not self._flows.endpoints.addresses[other.pod]:
+            return f"{other.label} has no address in the input, so {_block(block)} cannot be decided (N-12d)"
+        return f"{other.label} is not in {_block(block)}"
+
+
+def _port(asked: tuple[str, int]) -> str:
+    return f"{asked[0]} {asked[1]}"
+
+
+def _block(block: AddressSet) -> str:
+    found = list(block.cidrs())
+    return ", ".join(found[:4]) + (f" and {len(found) - 4} more blocks" if len(found) > 4 else "")
+
+
+def term_text(term: Term) -> str:
+    """What a term means, in words."""
+    match term:
+        case model.Endpoints():
+            where = (
+                "its namespace"
+                if term.own
+                else f"namespaces with {term.namespaces}"
+                if term.namespaces != AllOf()
+                else "all namespaces"
+            )
+            labels = "pods" if term.labels == AllOf() else f"pods with {term.labels}"
+            return f"{labels} in {where}"
+        case model.Addresses():
+            return _block(term.blocks)
+        case model.Nodes():
+            return f"nodes with {term.labels}" if term.labels != AllOf() else "nodes"
+        case model.Domains():
+            return ", ".join(term.names)
+        case model.Service():
+            return f"the pods of Service {term.namespace or '(own namespace)'}/{term.name}"
+
+
+def _failing(expression: Expression, labels: Mapping[Field, Mapping[str, str]]) -> Iterator[str]:
+    """The tests that the labels do not fulfil: `label app is api, not web`."""
+    if matches(expression, labels):
+        return
+    match expression:
+        case LabelTest():
+            value = labels.get(expression.field, {}).get(expression.key)
+            whose = "namespace label" if expression.field is Field.NAMESPACE else "label"
+            yield f"{whose} {expression.key} is {'absent' if value is None else value!r}, wanted {expression}"
+        case AllOf(terms):
+            for term in terms:
+                yield from _failing(term, labels)
+        case AnyOf() | Not():
+            yield f"labels do not fulfil {expression}"
+
+
+def rules_of(traces: Iterable[Trace]) -> Iterator[tuple[Direction, Trial]]:
+    """The deciding rule of each side that a rule decided."""
+    for found in traces:
+        if found.deciding is not None:
+            yield found.direction, found.deciding
+
+
+__all__ = ["Match", "Point", "Stage", "Trace", "Trial", "rules_of", "term_text", "trace"]

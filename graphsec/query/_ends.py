@@ -1,0 +1,179 @@
+"""The ends of connections as people write them: pods, workloads, namespaces, labels, addresses, the internet."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from graphsec.algebra.blocks import ALL_ADDRESSES, AddressSet, address_text, family
+from graphsec.compile.flows import Flows
+from graphsec.compile.trace import Point
+from graphsec.errors import UsageError
+from graphsec.model.ref import Ref
+
+#: Blocks that are no part of the internet (IANA special-purpose registries): private, shared, loopback, link-local,
+#: documentation, benchmarking, multicast, reserved.
+_NOT_PUBLIC = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+    "::/8", "100::/64", "2001:db8::/32", "fc00::/7", "fe80::/10", "ff00::/8",
+)  # fmt: skip
+INTERNET = ALL_ADDRESSES - AddressSet.union_of(map(AddressSet.cidr, _NOT_PUBLIC))
+_WORKLOAD = re.compile(r"(?P<namespace>[^/]+)/(?P<name>[^/\[\]]+)\[(?P<kind>[A-Za-z.0-9]+)\]$")
+FORMS = "NS/NAME, NS/NAME[Kind], NS/*, NS/KEY=VALUE, Node/NAME, an address or CIDR, internet"
+
+
+@dataclass(frozen=True)
+class End:
+    """What one end of a question means: pods, the addresses of a node, addresses outside; or several of them."""
+
+    text: str
+    flows: Flows
+    #: Indices of pods.
+    pods: tuple[int, ...] = ()
+    node: str = ""
+    outside: AddressSet = AddressSet()
+    #: The one address at which a pod or node is meant.
+    address: int | None = None
+    #: Why there is nothing.
+    gone: str = ""
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """Every class that the end has, each with one pod or address that stands for it."""
+        return tuple(self._points())
+
+    def _points(self) -> Iterator[Point]:
+        universe, endpoints = self.flows.universe, self.flows.endpoints
+        for pod in self.pods:
+            for number in universe.classes[pod].tolist():
+                if self._at_address(number):
+                    yield Point(number=number, pod=pod, label=pod_label(endpoints.refs[pod]))
+        for number in universe.node_classes.get(self.node, ()):
+            if self._at_address(number):
+                yield Point(number=number, label=f"Node/{self.node}")
+        for cell, addresses in enumerate(universe.cell_addresses):
+            inside = addresses & self.outside
+            if inside:
+                first = inside.spans[0][0]
+                yield Point(number=universe.outside + cell, address=first, label=self.text)
+
+    def _at_address(self, number: int) -> bool:
+        if self.address is None:
+            return True
+        universe = self.flows.universe
+        version = int(universe.families_of[number])
+        return version in (0, family(self.address)) and universe.may_hold(number, self.address)
+
+    def __bool__(self) -> bool:
+        return bool(self.pods or self.node or self.outside)
+
+
+def pod_label(ref: Ref) -> str:
+    """`ns/name`, as ends are written."""
+    return f"{ref.namespace}/{ref.name}"
+
+
+def workload_label(ref: Ref) -> str:
+    """The connlist form: `ns/name[Kind]`."""
+    return f"{ref.namespace}/{ref.name}[{ref.kind}]"
+
+
+def parse_end(text: str, flows: Flows) -> End:
+    """Raises UsageError for what is in no form or not in the input."""
+    if text.lower() == "internet":
+        return End(text="internet", flows=flows, outside=INTERNET)
+    block = _block(text)
+    if block is not None:
+        return _addresses(text, block, flows)
+    head, slash, name = text.partition("/")
+    if not slash or not head or not name:
+        raise UsageError(f"`{text}` is no end of a connection", help=f"ends: {FORMS}")
+    if head.lower() == "node":
+        if name not in flows.endpoints.nodes:
+            raise UsageError(f"unknown node `{name}`{_near(name, flows.endpoints.nodes)}")
+        return End(text=f"Node/{name}", flows=flows, node=name)
+    return _in_namespace(text, head, name, flows)
+
+
+def _block(text: str) -> AddressSet | None:
+    try:
+        return AddressSet.cidr(text)
+    except ValueError:
+        return None
+
+
+def _addresses(text: str, block: AddressSet, flows: Flows) -> End:
+    """A single address that a pod or node holds is that pod or node; a block also means the pods inside it."""
+    single = "/" not in text and len(block.spans) == 1
+    endpoints = flows.endpoints
+    pods = tuple(index for index, held in enumerate(endpoints.addresses) if any(found in block for found in held))
+    if not single:
+        return End(text=text, flows=flows, pods=pods, outside=block)
+    address = block.spans[0][0]
+    node = next((name for name, held in endpoints.nodes.items() if address in (*held.internal, *held.external)), "")
+    ordinary = tuple(pod for pod in pods if pod not in flows.universe.host_classes)
+    if ordinary:
+        return End(text=text, flows=flows, pods=ordinary[:1], address=address)
+    if node:
+        return End(text=text, flows=flows, node=node, address=address)
+    return End(text=text, flows=flows, pods=pods[:1], outside=AddressSet() if pods else block, address=address)
+
+
+def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
+    endpoints = flows.endpoints
+    inside = [index for index, ref in enumerate(endpoints.refs) if ref.namespace == namespace]
+    if not inside and namespace not in flows.universe.namespaces:
+        raise UsageError(
+            f"unknown namespace `{namespace}`{_near(namespace, flows.universe.namespaces)}", help=f"ends: {FORMS}"
+        )
+    if name == "*":
+        return End(text=text, flows=flows, pods=tuple(inside), gone="" if inside else "there is no pod")
+    key, equals, value = name.partition("=")
+    if equals:
+        found = tuple(index for index in inside if endpoints.labels[index].get(key) == value)
+        return End(text=text, flows=flows, pods=found, gone="" if found else "no pod has this label")
+    workload = _WORKLOAD.match(text)
+    if workload:
+        wanted = Ref(workload["kind"], workload["name"], namespace)
+        return _of_workload(text, [number for number, ref in enumerate(endpoints.workloads) if ref == wanted], flows)
+    pods = tuple(
+        index for index in inside if endpoints.refs[index].name == name and endpoints.refs[index].kind == "Pod"
+    )
+    if pods:
+        return End(text=text, flows=flows, pods=pods)
+    named = [
+        number for number, ref in enumerate(endpoints.workloads) if ref.namespace == namespace and ref.name == name
+    ]
+    if len(named) > 1:
+        choices = ", ".join(workload_label(endpoints.workloads[number]) for number in named)
+        raise UsageError(f"`{text}` names several workloads", help=f"one of {choices}")
+    return _of_workload(text, named, flows)
+
+
+def _of_workload(text: str, numbers: Sequence[int], flows: Flows) -> End:
+    endpoints = flows.endpoints
+    if not numbers:
+        done = next((ref for ref in endpoints.finished if pod_label(ref) == text or workload_label(ref) == text), None)
+        if done is not None:
+            return End(text=text, flows=flows, gone=f"{pod_label(done)} has finished and holds no address (N-18a)")
+        known = [label for ref in endpoints.workloads for label in (pod_label(ref), workload_label(ref))]
+        raise UsageError(f"no pod or workload `{text}` in the input{_near(text, known)}", help=f"ends: {FORMS}")
+    pods = tuple(index for index, number in enumerate(endpoints.workload_of) if number in numbers)
+    return End(text=text, flows=flows, pods=pods)
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean `{near[0]}`?)" if near else ""
+
+
+def span_label(addresses: AddressSet) -> str:
+    """The connlist form of addresses outside the cluster: `10.0.0.0-10.255.255.255[External]`."""
+    return f"{addresses}[External]"
+
+
+__all__ = ["INTERNET", "End", "address_text", "parse_end", "pod_label", "span_label", "workload_label"]
