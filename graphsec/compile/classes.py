@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from graphsec.algebra.blocks import V6_BASE, AddressSet, family
+from graphsec.algebra.blocks import ALL_V4, V6_BASE, AddressSet, family
 from graphsec.algebra.expressions import (
     EVERYTHING,
     AllOf,
@@ -389,8 +389,9 @@ class Universe:
 
     @property
     def has_unplaced(self) -> bool:
-        """Whether a pod or host has no known address."""
-        return bool(len(self._unplaced))
+        """Whether a pod or host has no known address; virtual pods, which never have one, apart."""
+        virtual = {int(self.classes[index][0]) for index in self.endpoints.virtual.values()}
+        return bool(set(self._unplaced.tolist()) - virtual)
 
     # -- members ------------------------------------------------------------------------------------------------
 
@@ -486,7 +487,10 @@ class Universe:
     def _block_extent(self, block: AddressSet) -> Extent:
         cells = self.cells.cells_of(block)
         must = self.masks.add(np.sort(self._in_cell.expand(cells)[1]))
-        return Extent(must, self.masks.union((must, self.masks.add(self._unplaced))))
+        may = self.masks.union((must, self.masks.add(self._unplaced)))
+        # Where there is no IPv6, every pod is at some IPv4 address.
+        everywhere = not self.families and block.of_family(4) == ALL_V4
+        return Extent(may if everywhere else must, may)
 
     def _endpoints_extent(self, term: model.Endpoints, policy: Placed) -> Extent:
         own = policy.ref.namespace if term.own else None

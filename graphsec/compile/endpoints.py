@@ -21,6 +21,10 @@ TEMPLATES = (*WORKLOADS, "VirtualMachine")
 _NO_LABELS: dict[str, str] = {}
 #: What a StatefulSet gives each of its pods.
 POD_NAME, POD_INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
+#: Stands for pods that the input does not hold; in namespaces that bear no label but their name, which no object can have.
+VIRTUAL = "Virtual"
+#: What an Ingress or Route sends from where its controller is not in the input (X-05); any pod of any new namespace.
+INGRESS_CONTROLLER, ANY_POD = "{ingress-controller}", "{any-pod}"
 #: A DaemonSet has a pod on every node, so it has replicas.
 _MANY = 2
 
@@ -45,11 +49,28 @@ class Endpoints:
     workload_sources: list[Source] = field(default_factory=list)
     #: Pods that hold no address any more (N-18a).
     finished: list[Ref] = field(default_factory=list)
+    #: Indices of the virtual pods, which come last, by name.
+    virtual: dict[str, int] = field(default_factory=dict)
     #: Addresses and labels of each node by name.
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.refs)
+
+    def add_virtual(self, name: str) -> None:
+        """A pod without labels or address in a namespace of its own."""
+        ref = Ref(VIRTUAL, name, name)
+        self.virtual[name] = len(self.refs)
+        self.workload_of.append(len(self.workloads))
+        self.workloads.append(ref)
+        self.workload_sources.append(Source("", 0))
+        self.refs.append(ref)
+        self.sources.append(Source("", 0))
+        self.labels.append(_NO_LABELS)
+        self.specs.append(PodSpec())
+        self.addresses.append(())
+        self.replicas.append(1)
+        self.live.append(False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +88,8 @@ def place_endpoints(cluster: Cluster, profile: Profile, referenced: frozenset[st
     """Every endpoint of the cluster; ``referenced`` are the label keys that policies read, which replicas may differ in."""
     found = Endpoints()
     _Owners(cluster, found, profile).place(referenced)
+    for name in (INGRESS_CONTROLLER, ANY_POD):
+        found.add_virtual(name)
     for loaded in cluster.of("Node"):
         found.nodes[loaded.ref.name] = _node(loaded)
     return found

@@ -86,6 +86,8 @@ def parse_end(text: str, flows: Flows) -> End:
     """Raises UsageError for what is in no form or not in the input."""
     if text.lower() == "internet":
         return End(text="internet", flows=flows, outside=INTERNET)
+    if text in flows.endpoints.virtual:
+        return End(text=text, flows=flows, pods=(flows.endpoints.virtual[text],))
     block = _block(text)
     if block is not None:
         return _addresses(text, block, flows)
