@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphsec.api import can_i, can_reach, covers, load, what_can, who_can
+    from graphsec.algebra.blocks import AddressSet
+    from graphsec.algebra.ports import PortSet
+    from graphsec.api import can_i, can_reach, covers, load, reach, what_can, who_can
     from graphsec.compile import World
     from graphsec.diagram import Diagram
     from graphsec.errors import GraphsecError, InputError, LimitError, UsageError
@@ -21,23 +23,25 @@ if TYPE_CHECKING:
     from graphsec.query._answer import Answer, Evidence
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
+    from graphsec.query.reach import Flow, FlowEnd
     from graphsec.query.what_can import Grant
     from graphsec.query.who_can import Access
 
 _HOMES = {
-    "can_i": "api", "can_reach": "api", "covers": "api", "load": "api", "what_can": "api", "who_can": "api",
-    "World": "compile", "Diagram": "diagram",
+    "can_i": "api", "can_reach": "api", "covers": "api", "load": "api", "reach": "api",
+    "what_can": "api", "who_can": "api",
+    "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref",
     "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
-    "Access": "query.who_can", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach",
+    "Access": "query.who_can", "Flow": "query.reach", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "FlowDecision", "FlowEvidence", "Grant",
-    "GraphsecError", "InputError", "LimitError", "PolicyRule", "Ref", "Source", "UsageError", "World",
-    "can_i", "can_reach", "covers", "load", "what_can", "who_can",
+    "Access", "AddressSet", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Flow",
+    "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyRule", "PortSet", "Ref", "Source", "UsageError", "World",
+    "can_i", "can_reach", "covers", "load", "reach", "what_can", "who_can",
 ]  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from graphsec.query._answer import Answer
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.can_reach import CanReach, FlowDecision
+from graphsec.query.reach import Flow, Reach
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
@@ -167,6 +168,24 @@ def can_reach(world: World, src: str, dst: str, *, protocol: str = "TCP", port: 
     return CanReach(source=src, destination=dst, protocol=protocol, port=port).decide(world)
 
 
+def reach(
+    world: World,
+    src: str | None = None,
+    dst: str | None = None,
+    *,
+    protocol: str | None = None,
+    port: int | None = None,
+    fold: str = "workload",
+) -> Answer[Flow]:
+    """The allowed flows from ``src`` to ``dst`` (ends as in ``can_reach``; None is any), rolled up by ``fold``: workload,
+    namespace, class or none. Addresses outside the cluster are ranges with equal ports.
+
+    Raises UsageError for an unknown end or fold, LimitError for a map too large to list, InputError as ``can_reach``.
+    """
+    question = Reach(source=src or "", destination=dst or "", protocol=protocol or "", port=port or 0, fold=fold)
+    return question.answer(world)
+
+
 def covers(
     owner_rules: Iterable[PolicyRule | Mapping[str, Any]], servant_rules: Iterable[PolicyRule | Mapping[str, Any]]
 ) -> Covered:
@@ -196,4 +215,4 @@ def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
     return verbs
 
 
-__all__ = ["can_i", "can_reach", "covers", "load", "minor_of", "what_can", "who_can"]
+__all__ = ["can_i", "can_reach", "covers", "load", "minor_of", "reach", "what_can", "who_can"]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from graphsec.errors import UsageError
 
 COMMANDS = (
-    "who-can", "can-i", "what-can", "matrix", "bindings", "inspect", "query", "explain", "schema", "collect",
+    "who-can", "can-i", "what-can", "matrix", "bindings", "reach", "inspect", "query", "explain", "schema", "collect",
     "completion", "doctor", "version",
 )  # fmt: skip
-GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do"
+GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · who can reach X [on PORT]"
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
@@ -21,9 +21,9 @@ SWITCHES = (
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-n", "-o", "--as", "--as-group", "--default-namespace", "--exclude", "--filename", "--fold", "--k8s-version",
+    "-f", "-n", "-o", "--as", "--as-group", "--cni", "--default-namespace", "--exclude", "--filename", "--fold", "--k8s-version",
     "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--queries", "--role", "--scope",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
     "--subject", "--subresource",
 )  # fmt: skip
 
@@ -77,7 +77,7 @@ def _sentence(words: list[str]) -> list[str] | None:
     """The command that a sentence asks, None if the words are no sentence."""
     match words:
         case ["who", "can", "reach", *_]:
-            raise UsageError("network reachability cannot be asked in this version", help=f"sentences: {GRAMMAR}")
+            return ["reach", "*", *_reached(words[3:])]
         case ["who", "can", verb, target, *place]:
             return ["who-can", verb, target, *_in_namespace(place)]
         case ["what", "can", subject, "do", *place]:
@@ -90,6 +90,16 @@ def _sentence(words: list[str]) -> list[str] | None:
             raise UsageError("no sentence of the grammar", help=f"sentences: {GRAMMAR}")
         case _:
             return None
+
+
+def _reached(words: list[str]) -> list[str]:
+    match words:
+        case [end]:
+            return [end]
+        case [end, "on", ("port" | "PORT"), port] | [end, "on", port]:
+            return [end, "--port", port]
+        case _:
+            raise UsageError("who can reach what?", help=f"sentences: {GRAMMAR}")
 
 
 def _in_namespace(place: list[str]) -> list[str]:

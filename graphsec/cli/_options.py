@@ -38,6 +38,9 @@ class Common:
     with_defaults: Annotated[
         bool, _option("--with-defaults", help="Add the default RBAC objects of that version.", panel=_IN)
     ] = False
+    cni: Annotated[str, _option("--cni", help="CNI profile: upstream, calico, antrea, ovn or cilium.", panel=_IN)] = (
+        "upstream"
+    )
     memberships: Annotated[str, _option("--memberships", help="File of groups and people (CSV, YAML).", panel=_IN)] = ""
     exclude: Annotated[list[str], _option("--exclude", help="Files of folders to leave out.", panel=_IN)]
     strict: Annotated[bool, _option("--strict", help="Exit 3 on bad input.", panel=_IN)] = False
@@ -49,7 +52,13 @@ class Common:
     include_builtin: Annotated[bool, _option("--include-builtin", help="Keep what every cluster has.")] = False
     no_headers: Annotated[bool, _option("--no-headers", help="No column heads.")] = False
     limit: Annotated[int, _option("--limit", help="Rows on the terminal (default 50 there, 0: all).")] = -1
-    fold: Annotated[str, _option("--fold", help="Diagrams: namespace, class, workload or none.")] = "namespace"
+    fold: Annotated[
+        str,
+        _option(
+            "--fold",
+            help="Diagrams (default namespace) and reach (default workload): namespace, class, workload or none.",
+        ),
+    ] = ""
     max_nodes: Annotated[int, _option("--max-nodes", help="Diagrams: most nodes to draw.")] = 150
     raw_csv: Annotated[bool, _option("--raw-csv", help="CSV without the guard against formulas.")] = False
     exit_zero: Annotated[bool, _option("--exit-zero", help="Exit 0 instead of 1.")] = False

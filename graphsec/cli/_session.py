@@ -39,6 +39,7 @@ def open_world(common: Common) -> World:
             memberships=common.memberships or None,
             k8s_version=common.k8s_version or None,
             with_defaults=common.with_defaults,
+            cni=common.cni,
             strict=common.strict,
             exclude=common.exclude,
             limits=common.limits,
@@ -131,7 +132,7 @@ def view_options(common: Common) -> Options:
     return Options(
         headers=not common.no_headers,
         limit=_limit(common),
-        fold=common.fold,
+        fold=common.fold or "namespace",
         max_nodes=common.max_nodes,
         raw_csv=common.raw_csv,
     )
@@ -169,7 +170,7 @@ def check_formats(common: Common) -> None:
     _renderer(common.output)
     for text in common.out:
         _report(text)
-    if common.fold not in ("namespace", "class", "workload", "none"):
+    if common.fold not in ("", "namespace", "class", "workload", "none"):
         raise UsageError(f"unknown fold `{common.fold}`", help="folds: namespace, class, workload, none")
 
 

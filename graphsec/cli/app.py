@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -17,8 +18,12 @@ from graphsec.model.text import counted, safe
 from graphsec.query._subjects import known_or_suggest, namespace_or_suggest, parse_subject
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
+from graphsec.query.can_reach import CanReach
+from graphsec.query.explain_flow import ExplainFlow
+from graphsec.query.explain_flow import text as flow_text
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import SENSITIVE, VERBS, Column, Matrix
+from graphsec.query.reach import Reach
 from graphsec.query.what_can import WhatCan
 from graphsec.query.who_can import WhoCan
 
@@ -44,6 +49,17 @@ _Type = Annotated[
     ),
 ]
 _Subresource = Annotated[str, typer.Option("--subresource", help="Subresource, e.g. exec.", show_default=False)]
+_Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="[FROM]",
+        help="NS/NAME, NS/NAME[Kind], NS/*, NS/KEY=VALUE, address, CIDR, internet or *.",
+        show_default=False,
+    ),
+]
+_Destination = Annotated[str, typer.Argument(metavar="[TO]", help="As FROM.", show_default=False)]
+_Port = Annotated[int, typer.Option("--port", help="Port of the destination pod.", show_default=False)]
+_Protocol = Annotated[str, typer.Option("--protocol", help="TCP, UDP or SCTP.", show_default=False)]
 _Name = Annotated[str, typer.Option("--name", help="Name of the object, also TYPE/NAME.", show_default=False)]
 
 
@@ -246,12 +262,74 @@ def inspect(
     return session.deliver(Inspect().answer(world), common)
 
 
-@app.command("explain")
-def explain(
-    code: Annotated[str, typer.Argument(help="Diagnostic code, e.g. GS-IN-020.", show_default=False)],
-    output: Annotated[str, typer.Option("-o", "--output", help="table or json.")] = "table",
+@app.command("reach")
+@with_common
+def reach(
+    common: Common,
+    source: _Source = "",
+    destination: _Destination = "",
+    port: _Port = 0,
+    protocol: _Protocol = "",
+    explain: Annotated[bool, typer.Option("--explain", help="Name the rules that allow each flow.")] = False,
+    expect_none: Annotated[bool, typer.Option("--expect-none", help="Exit 1 if there is a flow.")] = False,
 ) -> int:
-    """What a diagnostic means and what to do about it."""
+    """What can reach what: allowed flows between pods, workloads, namespaces and addresses (`*` is any end)."""
+    world = session.open_world(common)
+    question = Reach(
+        source=_end(source),
+        destination=_end(destination),
+        port=port,
+        protocol=protocol.upper(),
+        fold=common.fold or "workload",
+        namespace=common.scope,
+    )
+    answer = session.warned(question.answer(world), namespace_or_suggest(common.scope, world))
+    shown = replace(common, output="wide") if explain and common.output == "table" else common
+    code = session.deliver(answer, shown, [_flows_line(answer)])
+    return code or int(expect_none and bool(answer))
+
+
+def _end(word: str) -> str:
+    return "" if word == "*" else word
+
+
+def _flows_line(answer: Any) -> str:
+    open_ends = sum(not flow.ports for flow in answer)
+    possible = f", {open_ends:,} of them only possible" if open_ends else ""
+    return f"{counted(len(answer), 'flow')}{possible}"
+
+
+@app.command("explain")
+@with_common
+def explain(
+    common: Common,
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="CODE|FROM", help="Diagnostic code, or the source of a connection.", show_default=False),
+    ],
+    destination: _Destination = "",
+    port: _Port = 0,
+    protocol: _Protocol = "TCP",
+) -> int:
+    """What a diagnostic means; or, with two ends, why a connection is allowed or denied, rule by rule."""
+    if destination:
+        return _explain_flow(
+            common, CanReach(source=subject, destination=destination, protocol=protocol.upper(), port=port)
+        )
+    return _explain_code(subject, common.output)
+
+
+def _explain_flow(common: Common, packet: CanReach) -> int:
+    world = session.open_world(common)
+    question = ExplainFlow(packet=packet)
+    decision = question.decide(world)
+    if not common.quiet and common.output in ("table", "wide"):
+        for line in flow_text(decision):
+            print(safe(line))
+    return session.deliver(question.answer(world), common)
+
+
+def _explain_code(code: str, output: str) -> int:
     found = CODES.get(code.upper())
     if found is None:
         import difflib
@@ -308,7 +386,7 @@ def doctor() -> int:
     from graphsec import __version__
 
     print(f"graphsec   {__version__}\npython     {platform.python_version()}")
-    for package in ("msgspec", "PyYAML", "networkx", "typer", "graphviz"):
+    for package in ("msgspec", "numpy", "PyYAML", "networkx", "typer", "graphviz"):
         print(f"{package:<10} {version(package)}")
     print(f"dot        {shutil.which('dot') or 'not found: pictures are written as DOT text'}")
     return 0

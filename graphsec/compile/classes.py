@@ -679,7 +679,8 @@ def _namespaces(cluster: Cluster, endpoints: Endpoints) -> tuple[list[str], list
     known = {loaded.ref.name: loaded.body.metadata.labels or {} for loaded in cluster.of("Namespace")}
     named = {ref.namespace or "" for ref in endpoints.refs}
     names = sorted(named | known.keys())
-    return names, [{**known.get(name, {}), NAME_LABEL: name} for name in names], sorted(named - known.keys())
+    unlabelled = sorted(named - known.keys() - endpoints.virtual.keys())
+    return names, [{**known.get(name, {}), NAME_LABEL: name} for name in names], unlabelled
 
 
 __all__ = ["NONE", "UNKNOWN", "Extent", "Node", "Universe", "Vocabulary"]

@@ -16,7 +16,7 @@ from graphsec.compile.endpoints import place_endpoints
 from graphsec.compile.entries import Entry, Reading, Solver
 from graphsec.compile.join import Bicliques, Side, join
 from graphsec.compile.masks import Ids
-from graphsec.compile.policies import Policies, gather_policies
+from graphsec.compile.policies import Placed, Policies, gather_policies
 from graphsec.compile.profile import Profile
 from graphsec.model import policy as model
 from graphsec.model.cluster import Cluster
@@ -89,6 +89,11 @@ class Flows:
             egress, ingress = (self.side(direction, reading) for direction in (Direction.EGRESS, Direction.INGRESS))
             self._bicliques[reading] = join(self.universe.masks, egress, ingress)
         return self._bicliques[reading]
+
+    def selects(self, policy: Placed, number: int) -> bool:
+        """Whether a policy selects a class."""
+        mask = self.universe.subjects(policy)
+        return bool(self.universe.masks.contains(mask, np.array([number], np.int32))[0])
 
     # -- one pair -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,241 @@
+"""Flows between units that people know: workloads, namespaces, pods. Classes are folded before anything is multiplied out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphsec.algebra.blocks import AddressSet
+from graphsec.compile.endpoints import VIRTUAL
+from graphsec.compile.flows import NOTHING, Amount, Flows
+from graphsec.compile.masks import Ids, Rows
+
+FOLDS = ("workload", "namespace", "class", "none")
+#: More pairs than a list is good for, and than memory should hold.
+MAX_PAIRS = 4_000_000
+
+
+class TooManyPairsError(Exception):
+    """A map of so many pairs that it must be folded further."""
+
+    def __init__(self, pairs: int) -> None:
+        super().__init__(f"{pairs:,} pairs")
+        self.pairs = pairs
+
+
+@dataclass(frozen=True)
+class Units:
+    """A numbering of what a fold shows: first those of the cluster, then one for each part of the address space."""
+
+    flows: Flows
+    fold: str
+    #: Unit of each pod.
+    of_pod: npt.NDArray[np.int32]
+    count: int
+
+    @classmethod
+    def of(cls, flows: Flows, fold: str) -> Units:
+        endpoints = flows.endpoints
+        if fold == "workload":
+            return cls(flows, fold, np.array(endpoints.workload_of, np.int32), len(endpoints.workloads))
+        if fold == "namespace":
+            numbers = {name: number for number, name in enumerate(flows.universe.namespaces)}
+            found = np.array([numbers[ref.namespace or ""] for ref in endpoints.refs], np.int32)
+            return cls(flows, fold, found, len(numbers))
+        if fold == "class":
+            first = np.array([flows.universe.classes[pod][0] for pod in range(len(endpoints))], np.int32)
+            return cls(flows, fold, first, flows.universe.outside)
+        return cls(flows, fold, np.arange(len(endpoints), dtype=np.int32), len(endpoints))
+
+    @cached_property
+    def pods(self) -> Rows:
+        """Indices of the pods of each unit."""
+        return Rows.of_pairs(self.of_pod, np.arange(len(self.of_pod)), self.count)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Units of each class; nodes that no pod of the input stands for have none, virtual pods neither."""
+        universe = self.flows.universe
+        members = universe.members
+        owners = np.repeat(np.arange(universe.outside), np.diff(members.starts))
+        real = ~np.isin(members.values, list(self.flows.endpoints.virtual.values()))
+        pairs = np.unique(np.stack([owners[real], self.of_pod[members.values[real]]]), axis=1)
+        cells = [cell for cell in range(universe.cells.count) if self.shows(cell)]
+        outside = np.array([[universe.outside + cell, self.count + cell] for cell in cells], np.int64).reshape(-1, 2).T
+        both = np.concatenate([pairs, outside], axis=1)
+        return Rows.of_pairs(both[0], both[1].astype(np.int64), universe.size)
+
+    def shows(self, cell: int) -> bool:
+        """IPv6 is shown where the input has any."""
+        universe = self.flows.universe
+        return universe.families or bool(universe.cell_addresses[cell].of_family(4))
+
+
+Pairs = dict[tuple[int, int], Amount]
+Row = tuple[Ids, Ids, int]
+
+
+def fold_all(flows: Flows, units: Units) -> Pairs:
+    """Every pair of units that is connected. Raises TooManyPairsError."""
+    by_reading = [_folded(_bicliques(flows, number), units) for number in range(len(flows.readings))]
+    return _combined(by_reading)
+
+
+def _bicliques(flows: Flows, reading: int) -> Iterator[Row]:
+    found = flows.bicliques(flows.readings[reading])
+    return (found[number] for number in range(len(found)))
+
+
+def fold_some(flows: Flows, units: Units, rows: Iterable[tuple[Ids, Ids, Amount]]) -> Pairs:
+    """Pairs of units from given (sources, destinations, traffic). Raises TooManyPairsError."""
+    kept = list(rows)
+    certain = _folded(((a, b, amount.certain) for a, b, amount in kept), units)
+    possible = _folded(((a, b, amount.possible) for a, b, amount in kept), units)
+    return {pair: Amount(certain.get(pair, 0), traffic) for pair, traffic in possible.items()}
+
+
+def _combined(readings: list[dict[tuple[int, int], int]]) -> Pairs:
+    """Certain is what every reading has, possible what one has."""
+    out: Pairs = {}
+    for pair in dict.fromkeys(pair for reading in readings for pair in reading):
+        certain, possible = -1, 0
+        for reading in readings:
+            traffic = reading.get(pair, 0)
+            certain &= traffic
+            possible |= traffic
+        out[pair] = Amount(certain, possible)
+    return out
+
+
+def _folded(rows: Iterable[Row], units: Units) -> dict[tuple[int, int], int]:
+    of_class = units.rows
+    width = units.count + units.flows.universe.cells.count
+    codes: list[npt.NDArray[np.int64]] = []
+    numbers: dict[int, int] = {}
+    traffic_of: list[int] = []
+    lengths: list[int] = []
+    memo: dict[bytes, npt.NDArray[Any]] = {}
+    total = 0
+
+    def units_of(classes: Ids) -> npt.NDArray[Any]:
+        if len(classes) < 32:
+            return np.unique(of_class.expand(classes)[1])
+        key = classes.tobytes()
+        if key not in memo:
+            memo[key] = np.unique(of_class.expand(classes)[1])
+        return memo[key]
+
+    for sources, destinations, traffic in rows:
+        if not traffic:
+            continue
+        left, right = units_of(sources), units_of(destinations)
+        total += len(left) * len(right)
+        if total > MAX_PAIRS * 4:
+            raise TooManyPairsError(total)
+        codes.append((left[:, None] * width + right[None, :]).ravel())
+        traffic_of.append(numbers.setdefault(traffic, len(numbers)))
+        lengths.append(len(codes[-1]))
+    if not codes:
+        return {}
+    every = np.unique(np.stack([np.concatenate(codes), np.repeat(np.array(traffic_of, np.int64), lengths)]), axis=1)
+    if len(np.unique(every[0])) > MAX_PAIRS:
+        raise TooManyPairsError(len(np.unique(every[0])))
+    bits = list(numbers)
+    out: dict[tuple[int, int], int] = defaultdict(int)
+    for code, number in zip(every[0].tolist(), every[1].tolist(), strict=True):
+        out[divmod(code, width)] |= bits[number]
+    return dict(out)
+
+
+# -- pairs that policies do not decide ---------------------------------------------------------------------------
+
+
+def without_self(flows: Flows, units: Units, pairs: Pairs) -> Pairs:
+    """A unit and itself: only what two different pods of it may do (N-16d), since one is always connected to itself."""
+    pods_of: dict[int, list[int]] = defaultdict(list)
+    wanted = {source for source, destination in pairs if source == destination and source < units.count}
+    for pod, unit in enumerate(units.of_pod.tolist()):
+        if unit in wanted:
+            pods_of[unit].append(pod)
+    out = dict(pairs)
+    for unit, pods in pods_of.items():
+        amount = _among(flows, pods)
+        if amount == NOTHING:
+            del out[unit, unit]
+        else:
+            out[unit, unit] = amount
+    return out
+
+
+def _among(flows: Flows, pods: list[int]) -> Amount:
+    """The traffic between two different ones of the pods."""
+    counts: dict[int, int] = defaultdict(int)
+    holders: dict[int, set[int]] = defaultdict(set)
+    for pod in pods:
+        for number in flows.universe.classes[pod].tolist():
+            counts[number] += flows.endpoints.replicas[pod]
+            holders[number].add(pod)
+    total = NOTHING
+    for first, count in counts.items():
+        for second, others in holders.items():
+            if count > 1 if first == second else len(holders[first] | others) > 1:
+                total |= flows.between(first, second)
+    return total
+
+
+def with_own_nodes(
+    flows: Flows, units: Units, pairs: Pairs, sources: set[int] | None, targets: set[int] | None
+) -> Pairs:
+    """Adds what host-network pods reach because they run on the node that hosts the other (N-15).
+
+    ``sources`` and ``targets`` limit to pods, None does not. Possible where the input does not tell the node.
+    """
+    if not flows.profile.own_node:
+        return pairs
+    endpoints, everything = flows.endpoints, flows.universe.traffic.all
+    hosted: dict[str, set[int]] = defaultdict(set)
+    unplaced: set[int] = set()
+    ordinary = [pod for pod in range(len(endpoints)) if pod not in flows.universe.host_classes]
+    for pod in ordinary:
+        if endpoints.refs[pod].kind == VIRTUAL or (targets is not None and pod not in targets):
+            continue
+        node = endpoints.specs[pod].node_name
+        (hosted[node] if node else unplaced).add(int(units.of_pod[pod]))
+    anywhere = set().union(*hosted.values(), unplaced)
+    out = dict(pairs)
+    for pod in flows.universe.host_pods:
+        if sources is not None and pod not in sources:
+            continue
+        node = endpoints.specs[pod].node_name
+        unit = int(units.of_pod[pod])
+        certain = hosted.get(node, set()) if node else set()
+        for target in certain:
+            out[unit, target] = Amount(everything, everything)
+        for target in (unplaced if node else anywhere) - certain:
+            known = out.get((unit, target), NOTHING)
+            out[unit, target] = Amount(known.certain, everything)
+    return out
+
+
+def ranges(flows: Flows, units: Units, pairs: Pairs) -> list[tuple[int | AddressSet, int | AddressSet, Amount]]:
+    """The pairs with address parts joined again: for each unit, ranges with equal traffic are one."""
+    inside: list[tuple[int | AddressSet, int | AddressSet, Amount]] = []
+    outside: dict[tuple[int, bool, Amount], list[AddressSet]] = defaultdict(list)
+    for (source, destination), amount in pairs.items():
+        if source >= units.count:
+            outside[destination, True, amount].append(flows.universe.cell_addresses[source - units.count])
+        elif destination >= units.count:
+            outside[source, False, amount].append(flows.universe.cell_addresses[destination - units.count])
+        else:
+            inside.append((source, destination, amount))
+    for (unit, is_source, amount), parts in outside.items():
+        for span in AddressSet.union_of(parts).spans:
+            addresses = AddressSet((span,))
+            inside.append((addresses, unit, amount) if is_source else (unit, addresses, amount))
+    return inside

@@ -1,0 +1,164 @@
+"""Why a connection is allowed or denied: the rules that decide on each side, and how near every other rule came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from graphsec.compile import World
+from graphsec.compile.trace import Match, Stage, Trace, Trial
+from graphsec.query._answer import Answer
+from graphsec.query._flow_needs import flow_answer
+from graphsec.query.can_reach import CanReach, FlowDecision, FlowEvidence, side_text
+
+if TYPE_CHECKING:
+    from graphsec.diagram import Arrow, Vertex
+
+COLUMNS = ("SIDE", "TIER", "POLICY", "RULE", "RESULT", "WHERE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """One rule held against the packet, or a policy without rules that isolates."""
+
+    side: str
+    tier: str
+    policy: str
+    rule: str
+    #: allows, denies, passes on; isolates; or what missed.
+    result: str
+    place: str
+    decides: bool
+    trial: Trial | None
+    evidence: FlowEvidence
+
+    def row(self, *, wide: bool) -> tuple[str, ...]:
+        mark = "→ " if self.decides else ""
+        return (self.side, self.tier, self.policy, self.rule, f"{mark}{self.result}", self.place)
+
+    def to_dict(self) -> dict[str, Any]:
+        trial = self.trial
+        fields: dict[str, Any] = {
+            **self.evidence.to_dict(),
+            "tier": self.tier,
+            "decides": self.decides,
+            "result": self.result,
+            "peerMatches": trial.peer.value if trial else None,
+            "portMatches": trial.port.value if trial else None,
+            "reached": trial.reached if trial else None,
+            "miss": trial.miss or None if trial else None,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+    @property
+    def because(self) -> tuple[FlowEvidence, ...]:
+        return (self.evidence,)
+
+    def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
+        return [], []
+
+    def refs(self) -> tuple[str, ...]:
+        return (self.policy,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainFlow:
+    """The question behind ``explain FROM TO --port P``."""
+
+    ask: ClassVar[str] = "explain"
+    packet: CanReach
+
+    def command(self) -> str:
+        return self.packet.command()
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.packet.to_dict()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return COLUMNS
+
+    def decide(self, world: World) -> FlowDecision:
+        return self.packet.decide(world)
+
+    def answer(self, world: World) -> Answer[Explanation]:
+        decision = self.decide(world)
+        return flow_answer(world, self, "reach", lambda: tuple(_items(decision)))
+
+
+def _items(decision: FlowDecision) -> Iterator[Explanation]:
+    for found in decision.traces:
+        if not found.stages:
+            evidence = FlowEvidence(direction=found.direction.value, policy=None, reason=found.reason)
+            yield Explanation(
+                side=found.direction.value, tier="-", policy="-", rule="-", result=f"allows: {found.reason}", place="-",
+                decides=True, trial=None, evidence=evidence,
+            )  # fmt: skip
+        for stage in found.stages:
+            yield from _of_stage(found, stage)
+
+
+def _of_stage(found: Trace, stage: Stage) -> Iterator[Explanation]:
+    direction = found.direction.value
+    for position, trial in enumerate(stage.trials):
+        decides = position == stage.decided
+        evidence = FlowEvidence(
+            direction=direction, policy=trial.policy, rule_index=trial.rule, action=trial.action.value,
+            field=trial.field, source=trial.source,
+        )  # fmt: skip
+        yield Explanation(
+            side=direction, tier=stage.tier, policy=str(trial.policy), rule=f"{direction}[{trial.rule}]",
+            result=_result(trial), place=str(trial.source), decides=decides, trial=trial, evidence=evidence,
+        )  # fmt: skip
+    judged = {trial.policy for trial in stage.trials}
+    for ref, source in stage.policies:
+        if ref not in judged:
+            evidence = FlowEvidence(
+                direction=direction, policy=ref, action=stage.outcome, source=source, reason="has no rule"
+            )
+            yield Explanation(
+                side=direction, tier=stage.tier, policy=str(ref), rule="-", result="selects the pod, has no rule",
+                place=str(source), decides=False, trial=None, evidence=evidence,
+            )  # fmt: skip
+    if stage.decided < 0:
+        names = ", ".join(str(ref) for ref, _ in stage.policies[:3])
+        result = {
+            "deny": f"denies: isolated by {names}, no rule matches",
+            "pass": "no rule matches: on to the next tier",
+            "unknown": "not certain: a rule may match",
+            "allow": "allows",
+        }[stage.outcome]
+        ref, source = stage.policies[0]
+        evidence = FlowEvidence(direction=direction, policy=ref, action=stage.outcome, source=source, reason=result)
+        yield Explanation(
+            side=direction, tier=stage.tier, policy="-", rule="-", result=result, place="-",
+            decides=stage.outcome != "pass", trial=None, evidence=evidence,
+        )  # fmt: skip
+
+
+def _result(trial: Trial) -> str:
+    verb = {"allow": "allows", "deny": "denies", "pass": "passes on"}[trial.action.value]
+    if trial.hit:
+        return verb if trial.reached else f"would match ({verb}), a rule before it decides"
+    if Match.NO in (trial.peer, trial.port):
+        if trial.peer is Match.NO and trial.port is Match.NO:
+            return f"peer and port missed: {trial.miss}"
+        return f"{'peer' if trial.peer is Match.NO else 'port'} missed: {trial.miss}"
+    return f"may match ({verb}): {trial.miss}"
+
+
+def text(decision: FlowDecision) -> list[str]:
+    """The verdict in sentences: one for the whole, one for each side."""
+    head = {"allow": "allowed", "no": "denied", "unknown": "unknown", "conditional": "allowed in part"}[
+        decision.verdict
+    ]
+    packet = f"{decision.source} → {decision.destination} {decision.protocol} {decision.port}"
+    lines = [f"{packet}: {head}"]
+    if not decision.traces:
+        return [*lines, f"  {decision.reason}"]
+    if decision.verdict == "conditional":
+        lines.append(f"  {decision.reason}")
+    return [*lines, *(f"  {side_text(found)}" for found in decision.traces)]
+
+
+__all__ = ["ExplainFlow", "Explanation", "text"]

@@ -1,0 +1,374 @@
+"""What can reach what: allowed flows from, to or between ends, or the whole map, rolled up to what people know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from graphsec.algebra.blocks import AddressSet
+from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, NO_PORTS, PROTOCOLS, PortSet
+from graphsec.compile import World
+from graphsec.compile.endpoints import INGRESS_CONTROLLER
+from graphsec.compile.flows import Amount, Flows
+from graphsec.compile.fold import (
+    FOLDS,
+    Pairs,
+    TooManyPairsError,
+    Units,
+    fold_all,
+    fold_some,
+    ranges,
+    with_own_nodes,
+    without_self,
+)
+from graphsec.compile.masks import Ids
+from graphsec.compile.policies import Placed
+from graphsec.compile.trace import Point
+from graphsec.errors import LimitError, UsageError
+from graphsec.model.policy import Direction
+from graphsec.model.ref import Ref
+from graphsec.query._answer import Answer, lower_name
+from graphsec.query._ends import End, parse_end, pod_label, span_label, workload_label
+from graphsec.query._flow_needs import flow_answer
+from graphsec.query._words import flag
+from graphsec.query.can_reach import FlowEvidence
+
+if TYPE_CHECKING:
+    from graphsec.diagram import Arrow, Vertex
+
+COLUMNS = ("SOURCE", "DESTINATION", "PORTS")
+WIDE_COLUMNS = (*COLUMNS, "POSSIBLE", "BECAUSE")
+#: Pairs of classes whose rules are named as evidence of one flow.
+_EVIDENCE_PAIRS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEnd:
+    """One end of a flow; ``str()`` is the connlist form. ``ref`` is None for addresses and classes."""
+
+    text: str
+    ref: Ref | None = None
+    addresses: AddressSet | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Traffic that is allowed from source to destination. ``ports`` is certain; ``possible`` are further ports that the
+    input leaves open (an address that is not known, equal priorities)."""
+
+    source: FlowEnd
+    destination: FlowEnd
+    ports: PortSet
+    possible: PortSet = NO_PORTS
+    #: Traffic that differs between the address families: `IPv4 only` and the like.
+    family: str = ""
+    evidence: Callable[[], tuple[FlowEvidence, ...]] = field(repr=False, compare=False, default=tuple)
+
+    @cached_property
+    def because(self) -> tuple[FlowEvidence, ...]:
+        """The rules of both sides that allow it."""
+        return self.evidence()
+
+    def line(self) -> str:
+        """As netpol-analyzer prints it: `src[Kind] => dst[Kind] : TCP 80,443`."""
+        return f"{self.source} => {self.destination} : {self.ports}"
+
+    def row(self, *, wide: bool) -> tuple[str, ...]:
+        ports = str(self.ports) if self.ports else f"possible: {self.possible}"
+        family = f" ({self.family})" if self.family else ""
+        cells = (str(self.source), str(self.destination), f"{ports}{family}")
+        if not wide:
+            return cells
+        return (*cells, str(self.possible) if self.possible else "-", "; ".join(map(str, self.because)))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "source": str(self.source),
+            "destination": str(self.destination),
+            "ports": str(self.ports),
+            "possible": str(self.possible) if self.possible else None,
+            "family": self.family or None,
+            "because": [proof.to_dict() for proof in self.because],
+        }
+
+    def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
+        from graphsec.diagram import Arrow, Line
+
+        tail, head = end_vertex(self.source), end_vertex(self.destination)
+        label = str(self.ports or self.possible)
+        style = Line.SOLID if self.ports else Line.DASHED
+        return [tail, head], [Arrow(tail=tail.key, head=head.key, label=label, style=style)]
+
+    def refs(self) -> tuple[str, ...]:
+        return tuple(lower_name(end.ref) if end.ref else str(end) for end in (self.source, self.destination))
+
+
+def end_vertex(end: FlowEnd) -> Vertex:
+    from graphsec.diagram import DrawnKind, Vertex
+
+    if end.ref is None:
+        return Vertex(key=f"Internet/{end.text}", label=end.text.removesuffix("[External]"), kind=DrawnKind.INTERNET)
+    if end.ref.kind == "Namespace":
+        return Vertex(key=str(end.ref), label=end.ref.name, kind=DrawnKind.NAMESPACE, group=end.ref.name)
+    kind = DrawnKind.POD if end.ref.kind == "Pod" else DrawnKind.WORKLOAD
+    kind = DrawnKind.NODE if end.ref.kind == "Node" else kind
+    return Vertex(key=str(end.ref), label=end.ref.name, kind=kind, group=end.ref.namespace or "", cls=str(end.ref))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """``source`` and ``destination`` as ``_ends`` reads them, "" for any; ``namespace`` keeps flows that touch it."""
+
+    ask: ClassVar[str] = "reach"
+    #: Its items have the line form of connection lists.
+    connlist: ClassVar[bool] = True
+    source: str = ""
+    destination: str = ""
+    protocol: str = ""
+    port: int = 0
+    fold: str = "workload"
+    namespace: str = ""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in ("", *PROTOCOLS):
+            raise UsageError(f"unknown protocol `{self.protocol}`", help=f"protocols: {', '.join(PROTOCOLS)}")
+        if self.port and not MIN_PORT <= self.port <= MAX_PORT:
+            raise UsageError(f"no port: {self.port}", help=f"ports are {MIN_PORT} to {MAX_PORT}")
+        if self.fold not in FOLDS:
+            raise UsageError(f"unknown fold `{self.fold}`", help=f"folds: {', '.join(FOLDS)}")
+
+    def command(self) -> str:
+        words = ["reach", self.source or ("*" if self.destination else ""), self.destination]
+        options = [
+            f"--port {self.port}" if self.port else "",
+            flag("--protocol", self.protocol),
+            flag("--fold", "" if self.fold == "workload" else self.fold),
+            flag("-n", self.namespace),
+        ]
+        return " ".join(filter(None, (*words, *options)))
+
+    def to_dict(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "source": self.source,
+            "destination": self.destination,
+            "protocol": self.protocol,
+            "port": self.port,
+            "fold": self.fold,
+            "namespace": self.namespace,
+        }
+        return {key: value for key, value in fields.items() if value}
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return WIDE_COLUMNS if wide else COLUMNS
+
+    def answer(self, world: World) -> Answer[Flow]:
+        return flow_answer(world, self, "reach", lambda: self._flows(world))
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    @property
+    def _asked(self) -> PortSet:
+        protocols = (self.protocol,) if self.protocol else PROTOCOLS
+        ports = (self.port,) if self.port else ()
+        return PortSet.union_of(PortSet.of(protocol, *ports) for protocol in protocols)
+
+    def _flows(self, world: World) -> Sequence[Flow]:
+        flows = world.flows
+        source = parse_end(self.source, flows) if self.source else None
+        destination = parse_end(self.destination, flows) if self.destination else None
+        units = Units.of(flows, self.fold)
+        try:
+            pairs = self._pairs(flows, units, source, destination)
+        except TooManyPairsError as error:
+            raise LimitError(
+                f"{error.pairs:,} or more pairs with --fold {self.fold}: too many to list",
+                help="`--fold namespace`, or name a source or destination",
+            ) from error
+        found = [
+            *self._shown(world, units, pairs, source, destination),
+            *self._from_controllers(world, source, destination),
+        ]
+        if self.namespace:
+            found = [flow for flow in found if _touches(flow, self.namespace)]
+        return tuple(sorted(found, key=lambda flow: (_order(flow.source), _order(flow.destination))))
+
+    def _pairs(self, flows: Flows, units: Units, source: End | None, destination: End | None) -> Pairs:
+        if source is None and destination is None:
+            pairs = fold_all(flows, units)
+        else:
+            pairs = fold_some(flows, units, _rows(flows, source, destination))
+        pods = [None if end is None else set(end.pods) for end in (source, destination)]
+        pairs = without_self(flows, units, pairs)
+        return with_own_nodes(flows, units, pairs, pods[0], pods[1])
+
+    def _shown(
+        self, world: World, units: Units, pairs: Pairs, source: End | None, destination: End | None
+    ) -> Iterator[Flow]:
+        flows = world.flows
+        traffic, asked = flows.universe.traffic, self._asked
+        everything = asked == ALL_PORTS
+        for left, right, amount in ranges(flows, units, pairs):
+            ports, possible = traffic.ports(amount.certain), traffic.ports(amount.possible)
+            if not everything:
+                ports, possible = ports & asked, possible & asked
+            for start in _limited(left, source):
+                for end in _limited(right, destination):
+                    if possible:
+                        yield Flow(
+                            source=_named(units, start),
+                            destination=_named(units, end),
+                            ports=ports,
+                            possible=possible - ports,
+                            family=_family(flows, amount) if flows.universe.families else "",
+                            evidence=partial(_evidence, flows, units, start, end),
+                        )
+
+    def _from_controllers(self, world: World, source: End | None, destination: End | None) -> Iterator[Flow]:
+        """What an Ingress or Route opens from a controller that is not in the input."""
+        return iter(())
+
+
+def _rows(flows: Flows, source: End | None, destination: End | None) -> Iterator[tuple[Ids, Ids, Amount]]:
+    """(sources, destinations, traffic) of what the named ends may do, class by class."""
+    if source is not None:
+        wanted = None if destination is None else _numbers(destination)
+        for number in _numbers(source).tolist():
+            for classes, amount in flows.reached_from(number):
+                kept = classes if wanted is None else np.intersect1d(classes, wanted)
+                if len(kept):
+                    yield _one(number), kept, amount
+    elif destination is not None:
+        for number in _numbers(destination).tolist():
+            for classes, amount in flows.reaching(number):
+                yield classes, _one(number), amount
+
+
+def _numbers(end: End) -> Ids:
+    return np.unique(np.array([point.number for point in end.points], np.int32))
+
+
+def _one(number: int) -> Ids:
+    return np.array([number], np.int32)
+
+
+def _limited(unit: int | AddressSet, end: End | None) -> Iterable[int | AddressSet]:
+    """The unit as far as the end that was named means it."""
+    if not isinstance(unit, AddressSet) or end is None:
+        return (unit,)
+    return [AddressSet((span,)) for span in (unit & end.outside).spans]
+
+
+def _named(units: Units, unit: int | AddressSet) -> FlowEnd:
+    if isinstance(unit, AddressSet):
+        return FlowEnd(span_label(unit), addresses=unit)
+    endpoints, universe = units.flows.endpoints, units.flows.universe
+    if units.fold == "workload":
+        ref = endpoints.workloads[unit]
+        return FlowEnd(workload_label(ref), ref)
+    if units.fold == "namespace":
+        name = universe.namespaces[unit]
+        return FlowEnd(f"{name}/*", Ref("Namespace", name))
+    if units.fold == "class":
+        members = universe.members[unit]
+        first = endpoints.refs[int(members[0])]
+        count = sum(endpoints.replicas[pod] for pod in members.tolist())
+        return FlowEnd(f"{pod_label(first)}[class of {count:,}]", first)
+    ref = endpoints.refs[unit]
+    return FlowEnd(workload_label(ref), ref)
+
+
+def _order(end: FlowEnd) -> tuple[bool, str, tuple[tuple[int, int], ...]]:
+    return end.addresses is not None, "" if end.addresses else end.text, end.addresses.spans if end.addresses else ()
+
+
+def _touches(flow: Flow, namespace: str) -> bool:
+    ends = (flow.source.ref, flow.destination.ref)
+    return any(
+        ref is not None and namespace in (ref.namespace, ref.name if ref.kind == "Namespace" else None) for ref in ends
+    )
+
+
+def _family(flows: Flows, amount: Amount) -> str:
+    traffic = flows.universe.traffic
+    v4, v6 = (traffic.ports_of(amount.possible, family) for family in (4, 6))
+    if v4 == v6:
+        return ""
+    return "IPv4 only" if not v6 else "IPv6 only" if not v4 else f"IPv6: {v6}"
+
+
+def _evidence(flows: Flows, units: Units, left: int | AddressSet, right: int | AddressSet) -> tuple[FlowEvidence, ...]:
+    """The rules of both sides, over the pairs of classes that the units consist of."""
+    found: dict[FlowEvidence, None] = {}
+    pairs = 0
+    for source in _classes(flows, units, left):
+        for destination in _classes(flows, units, right):
+            if not flows.between(source.number, destination.number).possible:
+                continue
+            pairs += 1
+            if pairs > _EVIDENCE_PAIRS:
+                return tuple(found)
+            for direction, subject, peer in (
+                (Direction.EGRESS, source, destination),
+                (Direction.INGRESS, destination, source),
+            ):
+                found.update(dict.fromkeys(_side_evidence(flows, direction, subject, peer)))
+    return tuple(found) or (
+        FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)"),
+    )
+
+
+def _classes(flows: Flows, units: Units, unit: int | AddressSet) -> Iterator[Point]:
+    universe = flows.universe
+    if isinstance(unit, AddressSet):
+        for cell, addresses in enumerate(universe.cell_addresses):
+            if addresses & unit:
+                yield Point(number=universe.outside + cell, label=span_label(unit))
+        return
+    seen = set()
+    for pod in units.pods[unit].tolist():
+        for number in universe.classes[pod].tolist():
+            if number not in seen:
+                seen.add(number)
+                yield Point(number=number, pod=pod, label=pod_label(flows.endpoints.refs[pod]))
+
+
+def _side_evidence(flows: Flows, direction: Direction, subject: Point, peer: Point) -> Iterator[FlowEvidence]:
+    if subject.number >= flows.universe.pods:
+        return
+    for entry in flows.entries_between(direction, subject.number, peer.number):
+        if not entry.rules:
+            yield FlowEvidence(direction=direction.value, policy=None, reason=open_reason(flows, direction, subject))
+        for number, position in entry.rules:
+            placed: Placed = flows.policies.placed[number]
+            if not flows.selects(placed, subject.number):
+                continue
+            rule = (placed.body.rules(direction) or ())[position]
+            yield FlowEvidence(
+                direction=direction.value,
+                policy=placed.ref,
+                rule_index=rule.index,
+                action=rule.action.value,
+                source=placed.rule_source(direction, rule),
+            )
+
+
+def open_reason(flows: Flows, direction: Direction, subject: Point) -> str:
+    """Why an end is open without a rule that allows it."""
+    selecting = any(
+        flows.selects(placed, subject.number)
+        for placed in flows.policies.placed
+        if placed.body.rules(direction) is not None
+    )
+    if selecting:
+        return f"the policies that select {subject.label} leave this to the default, which allows"
+    return f"no {direction} policy selects {subject.label}"
+
+
+__all__ = ["INGRESS_CONTROLLER", "Flow", "FlowEnd", "Reach"]
