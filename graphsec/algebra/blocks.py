@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -15,7 +14,8 @@ _V4_MAX = (1 << 32) - 1
 #: IPv6 lies behind IPv4 on one number line, with a gap so that the two never touch.
 V6_BASE = 1 << 33
 _V6_MAX = V6_BASE + (1 << 128) - 1
-_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+#: Digits of an octet, leading zeros included.
+_OCTET = 16
 
 
 def parse_address(text: str) -> int:
@@ -24,10 +24,21 @@ def parse_address(text: str) -> int:
     As Kubernetes does (`ParseIPSloppy`), leading zeros of an IPv4 octet are decimal and `::ffff:1.2.3.4` is IPv4.
     """
     if ":" not in text:
-        return int(ipaddress.IPv4Address(_ZEROS.sub("", text)))
+        return _parse_v4(text)
     address = ipaddress.IPv6Address(text)
     mapped = address.ipv4_mapped
     return int(mapped) if mapped is not None else V6_BASE + int(address)
+
+
+def _parse_v4(text: str) -> int:
+    value, octets = 0, text.split(".")
+    for octet in octets:
+        if not (octet.isascii() and octet.isdigit()) or len(octet) > _OCTET or int(octet) > 255:
+            raise ValueError(f"no IP address: `{text}`")
+        value = value << 8 | int(octet)
+    if len(octets) != 4:
+        raise ValueError(f"no IP address: `{text}`")
+    return value
 
 
 def family(value: int) -> int:

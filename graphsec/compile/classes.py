@@ -46,6 +46,7 @@ from graphsec.model.policy import NAME_LABEL, NamedPort, Peer, Ports, Term
 #: Cell of a pod whose address is not known; of one that no block ever matches.
 UNKNOWN, NONE = -1, -2
 _BOTH = 0
+_ANYWHERE = ((NONE, _BOTH),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class Universe:
         self.namespaces, self._namespace_labels, self.unlabelled = _namespaces(cluster, endpoints)
         self._namespace_numbers = {name: number for number, name in enumerate(self.namespaces)}
         #: True where the input has IPv6 anywhere, so that the families must be told apart (N-20).
-        self.families = self._has_v6()
+        self.families = endpoints.has_v6 or any(block.of_family(6) for block in vocabulary.blocks)
         self._labels, self._account_labels = _Labels(), _Labels()
         self._ports: dict[frozenset[tuple[str, str, int]], int] = {}
         self._number_pods()
@@ -220,14 +221,6 @@ class Universe:
         self.traffic = Traffic((*vocabulary.ports, *self._named_numbers()), families=self.families)
 
     # -- numbering ----------------------------------------------------------------------------------------------
-
-    def _has_v6(self) -> bool:
-        given = self.endpoints
-        return (
-            any(address >= V6_BASE for addresses in given.addresses for address in addresses)
-            or any(address >= V6_BASE for node in given.nodes.values() for address in (*node.internal, *node.external))
-            or any(block.of_family(6) for block in self._vocabulary.blocks)
-        )
 
     def _number_pods(self) -> None:
         """Classes in order of namespace, then of the first pod; a pod with two families is in one class for each."""
@@ -247,7 +240,7 @@ class Universe:
             ref = namespace_of[index]
             spec = given.specs[index]
             base = (namespaces[ref.namespace or ""], project(labels), ports_of(spec), account_of(ref, spec))
-            for cell, version in self._places(given.addresses[index]) if placed else ((NONE, _BOTH),):
+            for cell, version in self._places(given.addresses[index]) if placed else _ANYWHERE:
                 key = (*base, cell, version)
                 pairs.append((setdefault(key, len(numbers)), index))
         self._take_classes(list(numbers), pairs)
@@ -378,7 +371,7 @@ class Universe:
         self._extents: dict[tuple[Term, int], Extent] = {}
         self._selected: dict[tuple[Any, ...], Ids] = {}
         self._peers: dict[tuple[int, int], Extent] = {}
-        self._named: dict[tuple[NamedPort, ...], list[tuple[frozenset[PortSet], Ids]]] = {}
+        self._port_bits: dict[Ports, list[tuple[int, int | None]]] = {}
         self._keep: list[object] = []
 
     def may_hold(self, number: int, address: int) -> bool:
@@ -434,9 +427,9 @@ class Universe:
         known = self._peers.get(key)
         if known is None:
             extents = [self.peer(peer, policy) for peer in peers]
-            known = Extent(
-                self.masks.union(extent.must for extent in extents), self.masks.union(extent.may for extent in extents)
-            )
+            must = self.masks.union(extent.must for extent in extents)
+            exact = all(extent.must == extent.may for extent in extents)
+            known = Extent(must, must if exact else self.masks.union(extent.may for extent in extents))
             self._peers[key] = known
             self._keep.append(peers)
         return known
@@ -641,25 +634,30 @@ class Universe:
 
         None as classes: every destination whatsoever.
         """
+        known = self._port_bits.get(ports)
+        if known is None:
+            known = self._port_bits[ports] = list(self._bits_by_map(ports))
+        return known
+
+    def _bits_by_map(self, ports: Ports) -> Iterator[tuple[int, int | None]]:
         numbers = self.traffic.bits(ports.numbers)
         if not ports.named and not ports.without:
-            return [(numbers, None)]
+            yield numbers, None
+            return
         by_map = [
             (numbers | self._named_bits(ports.named, known)) & ~self._named_bits(ports.without, known)
             for known in self._ports
         ]
-        found: list[tuple[int, int | None]] = []
         for bits in dict.fromkeys(by_map):
             maps = np.array([bits == other for other in by_map])
             extra = bits & ~numbers if not ports.without else bits
             if extra:
-                found.append((extra, self.masks.add(np.flatnonzero(maps[self.port_map]).astype(np.int32))))
+                yield extra, self.masks.add(np.flatnonzero(maps[self.port_map]).astype(np.int32))
         if ports.without:
             # Ends that are no pods have no names.
-            found.append((numbers, self.masks.difference(self.masks.whole, self.all_pods)))
+            yield numbers, self.masks.difference(self.masks.whole, self.all_pods)
         elif numbers:
-            found.append((numbers, None))
-        return found
+            yield numbers, None
 
     def _named_bits(self, named: Iterable[NamedPort], known: frozenset[tuple[str, str, int]]) -> int:
         bits = 0

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from graphsec.algebra.blocks import parse_address
+from graphsec.algebra.blocks import V6_BASE, parse_address
 from graphsec.compile.profile import Profile
 from graphsec.compile.typed_graph import WORKLOADS
 from graphsec.model.cluster import Cluster
@@ -29,7 +30,7 @@ INGRESS_CONTROLLER, ANY_POD = "{ingress-controller}", "{any-pod}"
 _MANY = 2
 
 
-@dataclass(slots=True)
+@dataclass
 class Endpoints:
     """Columns over the pods, in canonical order of their refs; ``hosts`` are nodes and host-network pods' nodes."""
 
@@ -37,8 +38,8 @@ class Endpoints:
     sources: list[Source] = field(default_factory=list)
     labels: list[dict[str, str]] = field(default_factory=list)
     specs: list[PodSpec] = field(default_factory=list)
-    #: Places on the line of addresses; () where none is known.
-    addresses: list[tuple[int, ...]] = field(default_factory=list)
+    #: Addresses as written; () where none is known.
+    written: list[tuple[str, ...]] = field(default_factory=list)
     #: Index into ``workloads``.
     workload_of: list[int] = field(default_factory=list)
     #: How many equal pods the entry stands for.
@@ -57,6 +58,20 @@ class Endpoints:
     def __len__(self) -> int:
         return len(self.refs)
 
+    @cached_property
+    def addresses(self) -> list[tuple[int, ...]]:
+        """Places of each pod on the line of addresses; only policies with blocks need them."""
+        return [
+            tuple(address for text in texts for address in _parsed(text)) if texts else () for texts in self.written
+        ]
+
+    @property
+    def has_v6(self) -> bool:
+        nodes = (address for node in self.nodes.values() for address in (*node.internal, *node.external))
+        return any(":" in text for texts in self.written for text in texts) or any(
+            address >= V6_BASE for address in nodes
+        )
+
     def add_virtual(self, name: str) -> None:
         """A pod without labels or address in a namespace of its own."""
         ref = Ref(VIRTUAL, name, name)
@@ -68,7 +83,7 @@ class Endpoints:
         self.sources.append(Source("", 0))
         self.labels.append(_NO_LABELS)
         self.specs.append(PodSpec())
-        self.addresses.append(())
+        self.written.append(())
         self.replicas.append(1)
         self.live.append(False)
 
@@ -139,7 +154,7 @@ class _Owners:
             if status is not None and status.finished and not self._profile.finished_pods:
                 self._found.finished.append(loaded.ref)
                 continue
-            addresses = tuple(address for text in status.addresses for address in _parsed(text)) if status else ()
+            addresses = status.addresses if status else ()
             self._add(loaded, owner, loaded.body.metadata.labels, loaded.body.spec, addresses, live=True)
         for loaded in self._templates.values():
             if loaded.ref not in covered and not self._controlled(loaded):
@@ -151,7 +166,7 @@ class _Owners:
         owner: Ref,
         labels: dict[str, str] | None,
         spec: PodSpec,
-        addresses: tuple[int, ...] = (),
+        addresses: tuple[str, ...] = (),
         *,
         replicas: int = 1,
         live: bool = False,
@@ -168,7 +183,7 @@ class _Owners:
         found.sources.append(loaded.source)
         found.labels.append(labels or _NO_LABELS)
         found.specs.append(spec)
-        found.addresses.append(addresses)
+        found.written.append(addresses)
         found.workload_of.append(number)
         found.replicas.append(replicas)
         found.live.append(live)

@@ -104,8 +104,10 @@ class Solver:
         remaining = []
         for state in states:
             if self._masks.intersection(state.subjects, applied) != self._masks.empty:
+                every = state.subjects == self._universe.all_pods
                 for number, subjects in selected.items():
-                    self._allow_rules(number, self._masks.intersection(subjects, state.subjects), state)
+                    those = subjects if every else self._masks.intersection(subjects, state.subjects)
+                    self._allow_rules(number, those, state)
             left = self._masks.difference(state.subjects, applied)
             if left != self._masks.empty:
                 remaining.append(_State(left, state.pieces))

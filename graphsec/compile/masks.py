@@ -70,7 +70,8 @@ class Masks:
         if self.dense(one):
             return self.add_bits(self.bits(one) & self.bits(other))
         ids = self.ids(one)
-        return self.add(ids[self.contains(other, ids)])
+        inside = ids[self.contains(other, ids)]
+        return one if len(inside) == len(ids) else self.add(inside)
 
     def difference(self, one: int, other: int) -> int:
         if self.empty in (one, other):
