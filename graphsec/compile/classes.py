@@ -247,9 +247,9 @@ class Universe:
 
     def _places(self, addresses: tuple[int, ...]) -> Iterable[tuple[int, int]]:
         """(cell, family) of each address that a pod is reached at."""
-        if not addresses:
-            return ((UNKNOWN, _BOTH),)
         matched = self.profile.blocks_match_pods
+        if not addresses:
+            return ((UNKNOWN, _BOTH),) if matched else _ANYWHERE
         return dict.fromkeys(
             (self.cells.cell(address) if matched else NONE, family(address) if self.families else _BOTH)
             for address in addresses

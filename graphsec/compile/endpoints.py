@@ -240,13 +240,15 @@ class _Owners:
         return self._inferred(ref, template_hash) or ref
 
     def _inferred(self, ref: Ref, template_hash: str | None) -> Ref | None:
-        """The owner of a ReplicaSet or Job that is not in the input, by the names that controllers give."""
+        """The owner of a ReplicaSet, Job or machine that is not in the input, by the names that controllers give."""
         above = None
         if ref.kind == "ReplicaSet" and template_hash and ref.name.endswith(f"-{template_hash}"):
             above = Ref("Deployment", ref.name.removesuffix(f"-{template_hash}"), ref.namespace)
         elif ref.kind == "Job":
             name, _, stamp = ref.name.rpartition("-")
             above = Ref("CronJob", name, ref.namespace) if stamp.isdigit() else None
+        elif ref.kind == "VirtualMachineInstance":
+            above = Ref("VirtualMachine", ref.name, ref.namespace)
         return above if above in self._templates else None
 
 

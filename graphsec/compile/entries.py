@@ -75,6 +75,7 @@ class Solver:
         self._reading = reading
         self._tiers = list(policies.tiers(direction, reverse_ties=reading.reverse_ties))
         self._ledger = _Ledger()
+        self._intersections: dict[tuple[int, int], int] = {}
         self._full: tuple[Piece, ...] = ((universe.traffic.all, self._masks.bits(self._masks.whole)),)
 
     def entries(self) -> list[Entry]:
@@ -100,18 +101,29 @@ class Solver:
     # -- allow rules alone --------------------------------------------------------------------------------------
 
     def _unordered(self, states: list[_State], selected: dict[int, int]) -> list[_State]:
+        if len(states) == 1:
+            every = states[0].subjects == self._universe.all_pods
+            for number, subjects in selected.items():
+                those = subjects if every else self._masks.intersection(subjects, states[0].subjects)
+                self._allow_rules(number, those, states[0])
+        else:
+            state_of = np.full(self._universe.pods, -1, np.int32)
+            for position, state in enumerate(states):
+                state_of[self._masks.ids(state.subjects)] = position
+            for number, subjects in selected.items():
+                for position, those in self._parts(subjects, state_of):
+                    self._allow_rules(number, those, states[position])
         applied = self._masks.union(selected.values())
-        remaining = []
-        for state in states:
-            if self._masks.intersection(state.subjects, applied) != self._masks.empty:
-                every = state.subjects == self._universe.all_pods
-                for number, subjects in selected.items():
-                    those = subjects if every else self._masks.intersection(subjects, state.subjects)
-                    self._allow_rules(number, those, state)
-            left = self._masks.difference(state.subjects, applied)
-            if left != self._masks.empty:
-                remaining.append(_State(left, state.pieces))
-        return remaining
+        remaining = [_State(self._masks.difference(state.subjects, applied), state.pieces) for state in states]
+        return [state for state in remaining if state.subjects != self._masks.empty]
+
+    def _parts(self, subjects: int, state_of: Ids) -> Iterator[tuple[int, int]]:
+        """(state, subjects in it)."""
+        ids = self._masks.ids(subjects)
+        positions = state_of[ids]
+        for position in np.unique(positions).tolist():
+            if position >= 0:
+                yield position, self._masks.add(ids[positions == position])
 
     def _allow_rules(self, number: int, subjects: int, state: _State) -> None:
         if subjects == self._masks.empty:
@@ -124,8 +136,16 @@ class Solver:
                     self._allow(those, ends, traffic, (number, position))
                     continue
                 for open_traffic, open_peers in state.pieces:
-                    both = self._masks.intersection(ends, self._masks.add_bits(open_peers))
-                    self._allow(those, both, traffic & open_traffic, (number, position))
+                    if traffic & open_traffic:
+                        both = self._intersection(ends, open_peers)
+                        self._allow(those, both, traffic & open_traffic, (number, position))
+
+    def _intersection(self, ends: int, open_peers: int) -> int:
+        key = (ends, open_peers)
+        known = self._intersections.get(key)
+        if known is None:
+            known = self._intersections[key] = self._masks.intersection(ends, self._masks.add_bits(open_peers))
+        return known
 
     def _allow(self, subjects: int, peers: int, traffic: int, rule: RuleKey) -> None:
         if traffic and self._masks.empty not in (subjects, peers):
@@ -147,9 +167,12 @@ class Solver:
         """Ends for which a rule is taken to match, where matching is what adds."""
         return extent.may if self._reading.generous else extent.must
 
-    def _lose(self, extent: Extent) -> int:
-        """Ends that a rule is taken to keep from the rules behind it."""
-        return extent.must if self._reading.generous else extent.may
+    def _lose(self, extent: Extent, action: Action) -> int:
+        """Ends that a rule is taken to keep from the rules behind it.
+
+        An Allow that may not match takes nothing from them: where one of them allows too, the end is allowed either way.
+        """
+        return extent.must if self._reading.generous or action is Action.ALLOW else extent.may
 
     # -- first match --------------------------------------------------------------------------------------------
 
@@ -202,7 +225,7 @@ class Solver:
                 if rule.own is not None and self._gain(self._universe.peer(rule.own, policy)) not in marks:
                     continue
                 extent = self._universe.peers(rule.peers, policy)
-                gain, lose = self._masks.bits(self._gain(extent)), self._masks.bits(self._lose(extent))
+                gain, lose = self._masks.bits(self._gain(extent)), self._masks.bits(self._lose(extent, rule.action))
                 for traffic, destinations in self._universe.port_bits(rule.ports):
                     at_peers = destinations is not None and self._direction is Direction.EGRESS
                     if destinations is not None and not at_peers and destinations not in marks:

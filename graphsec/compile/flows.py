@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from graphsec.compile.classes import Universe, Vocabulary
 from graphsec.compile.endpoints import place_endpoints
 from graphsec.compile.entries import Entry, Reading, Solver
-from graphsec.compile.join import Bicliques, Side, join
+from graphsec.compile.join import Bicliques, Family, Side, join
 from graphsec.compile.masks import Ids
 from graphsec.compile.policies import Placed, Policies, gather_policies
 from graphsec.compile.profile import Profile
@@ -135,18 +136,20 @@ class Flows:
         words = []
         for reading in self.readings:
             own, far = self.side(direction, reading), self.side(other, reading)
-            allowed = self._spread(own, own.peers.sets, own.subjects.holding(subject))
-            words.append(allowed & self._spread(far, far.subjects.sets, far.peers.holding(subject)))
+            allowed = self._spread(own, own.peers, own.subjects.holding(subject))
+            words.append(allowed & self._spread(far, far.subjects, far.peers.holding(subject)))
         certain, possible = reduce(and_, words), reduce(or_, words)
         return self._grouped(certain, possible)
 
-    def _spread(self, side: Side, sets: npt.NDArray[np.int64], numbers: Ids) -> npt.NDArray[np.uint64]:
+    def _spread(self, side: Side, sets: Family, numbers: Ids) -> npt.NDArray[np.uint64]:
         """For every class the traffic of those entries whose set holds it: words x classes."""
-        masks = self.universe.masks
-        out = np.zeros((self._words, masks.size), np.uint64)
+        out = np.zeros((self._words, self.universe.size), np.uint64)
+        by_traffic: dict[int, list[int]] = defaultdict(list)
         for number in numbers.tolist():
-            ids = masks.ids(int(sets[number]))
-            for word, bits in enumerate(self._in_words(side.entries[number].traffic)):
+            by_traffic[side.entries[number].traffic].append(number)
+        for traffic, alike in by_traffic.items():
+            ids = sets.union(np.array(alike, np.int32))
+            for word, bits in enumerate(self._in_words(traffic)):
                 if bits:
                     out[word, ids] |= np.uint64(bits)
         return out
@@ -163,10 +166,14 @@ class Flows:
         if not len(classes):
             return []
         both = np.concatenate([certain[:, classes], possible[:, classes]])
-        distinct, back = np.unique(both, axis=1, return_inverse=True)
+        # Columns by content: few distinct ones, so each is found by its rows one after the other.
+        numbers = np.zeros(len(classes), np.int64)
+        for row in both:
+            numbers = np.unique(numbers * len(classes) + np.unique(row, return_inverse=True)[1], return_inverse=True)[1]
+        firsts = np.unique(numbers, return_index=True)[1]
         return [
-            (classes[back.reshape(-1) == number].astype(np.int32), _amount(distinct[:, number], self._words))
-            for number in range(distinct.shape[1])
+            (classes[numbers == number].astype(np.int32), _amount(both[:, first], self._words))
+            for number, first in enumerate(firsts.tolist())
         ]
 
 

@@ -67,12 +67,21 @@ class Family:
 
     def holding(self, member: int) -> Ids:
         """The numbers of the sets that hold a class, ascending."""
-        found = [number for number in self.large if self._bit(number, member)]
-        return np.sort(np.concatenate([self.by_member[member], np.array(found, np.int32)]))
+        small: Ids = self.by_member[member]
+        if not self.large:
+            return small
+        bits = self._packed[:, member >> 3] >> (member & 7) & 1
+        large = np.array(self.large, np.int32)[bits == 1]
+        return np.sort(np.concatenate([small, large]))
 
-    def _bit(self, number: int, member: int) -> bool:
-        packed = self._packed[self._large_row[number]]
-        return bool(packed[member >> 3] >> (member & 7) & 1)
+    def union(self, numbers: npt.NDArray[Any]) -> Ids:
+        """The members of any of the sets, in no order and perhaps more than once."""
+        large = self.dense[numbers]
+        found = [self.rows.expand(numbers[~large])[1]]
+        if large.any():
+            packed = np.bitwise_or.reduce(self._packed[self._large_row[numbers[large]]], axis=0)
+            found.append(np.flatnonzero(np.unpackbits(packed, count=self.masks.size, bitorder="little")))
+        return np.concatenate(found)
 
     def contains(self, numbers: npt.NDArray[Any], members: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """For each pair whether the set holds the member."""
