@@ -1181,6 +1181,7 @@ def test_unmodelled_kinds_are_recognised() -> None:
     found = {kind for kind in kinds().values() if kind.name in UNMODELLED}
     assert {kind.group for kind in found} == {
         "k8s.cni.cncf.io",
+        "k8s.ovn.org",
         "cilium.io",
         "crd.antrea.io",
         "security.istio.io",

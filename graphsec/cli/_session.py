@@ -14,13 +14,15 @@ from typing import Any
 from graphsec.api import load
 from graphsec.cli._options import Common
 from graphsec.compile import World
+from graphsec.compile.endpoints import TEMPLATES
 from graphsec.errors import InputError, ReaderGoneError, UsageError
 from graphsec.model.coverage import RBAC_KINDS, State
 from graphsec.model.diagnostic import Diagnostic, Severity
+from graphsec.model.policy_families import POLICY_KINDS
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._grants import is_builtin
-from graphsec.query._needs import COLLECT
+from graphsec.query._needs import COLLECT, is_about_flows
 from graphsec.render import Options, Renderer, renderers
 
 _TERMINAL_ROWS = 50
@@ -110,6 +112,15 @@ def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) ->
     say(f"# {answer.question.command()}", common)
     deliver_plain(answer, common)
     _aftermath(answer, common, summary)
+    return outcome(answer, common)
+
+
+def deliver_text(answer: Answer[Any], common: Common, lines: Sequence[str]) -> int:
+    """An answer whose form on a terminal is sentences."""
+    say(f"# {answer.question.command()}", common)
+    print("\n".join(map(safe, lines)))
+    write_reports(answer, common, view_options(common))
+    _aftermath(answer, common, ())
     return outcome(answer, common)
 
 
@@ -238,6 +249,8 @@ def _aftermath(answer: Answer[Any], common: Common, summary: Sequence[str]) -> N
 
 def coverage_line(answer: Answer[Any]) -> str:
     """`Coverage: RBAC 4 of 4 kinds loaded, assumed full (no typed lists).`"""
+    if is_about_flows(answer.question.ask):
+        return _flow_coverage(answer)
     entries = [answer.coverage[kind] for kind in RBAC_KINDS]
     loaded = sum(entry.state is not State.ABSENT for entry in entries)
     states = {entry.state for entry in entries}
@@ -249,6 +262,21 @@ def coverage_line(answer: Answer[Any]) -> str:
     else:
         word = "complete"
     return f"Coverage: RBAC {loaded} of {len(entries)} kinds loaded, {word}."
+
+
+def _flow_coverage(answer: Answer[Any]) -> str:
+    """`Coverage: 12 Pods complete, 3 NetworkPolicies assumed full, Namespace absent.`"""
+    entries = [answer.coverage[kind] for kind in ("Pod", *TEMPLATES, "Namespace", "NetworkPolicy", *POLICY_KINDS)]
+    always = ("Namespace", "NetworkPolicy")
+    words = {State.ASSUMED: "assumed full"}
+    shown = [
+        f"{counted(entry.objects, entry.kind)} {words.get(entry.state, entry.state.value)}"
+        if entry.objects
+        else f"{entry.kind} {entry.state}"
+        for entry in entries
+        if entry.objects or entry.kind in always
+    ]
+    return f"Coverage: {', '.join(shown)}."
 
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], common: Common) -> None:

@@ -21,6 +21,7 @@ from graphsec.query.can_i import CanI
 from graphsec.query.can_reach import CanReach
 from graphsec.query.explain_flow import ExplainFlow
 from graphsec.query.explain_flow import text as flow_text
+from graphsec.query.flow_diff import CHANGED, GAINED, LOST, FlowDiff
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import SENSITIVE, VERBS, Column, Matrix
 from graphsec.query.reach import Reach
@@ -299,6 +300,29 @@ def _flows_line(answer: Any) -> str:
     return f"{counted(len(answer), 'flow')}{possible}"
 
 
+@app.command("diff")
+@with_common
+def diff(
+    common: Common,
+    old: Annotated[str, typer.Argument(help="File, folder or archive before the change.", show_default=False)],
+    new: Annotated[str, typer.Argument(help="The same after it.", show_default=False)],
+) -> int:
+    """Which flows a change gains and loses, with the rules that make it so; exits 1 if there are any, like diff."""
+    if common.filename:
+        raise UsageError("diff takes two inputs, no `-f`", help="graphsec diff OLD NEW")
+    before, after = (session.open_world(replace(common, filename=[path])) for path in (old, new))
+    answer = FlowDiff.between(before, after, common.scope).answer(before, after)
+    doubts = [namespace_or_suggest(common.scope, world) for world in (before, after)]
+    answer = session.warned(answer, doubts[1] if all(doubts) else "")
+    code = session.deliver(answer, common, [_changes_line(answer)])
+    return code or int(bool(answer))
+
+
+def _changes_line(answer: Any) -> str:
+    kinds = {kind: sum(item.change == kind for item in answer) for kind in (GAINED, LOST, CHANGED)}
+    return f"{counted(len(answer), 'change')}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+
+
 @app.command("explain")
 @with_common
 def explain(
@@ -322,11 +346,10 @@ def explain(
 def _explain_flow(common: Common, packet: CanReach) -> int:
     world = session.open_world(common)
     question = ExplainFlow(packet=packet)
-    decision = question.decide(world)
-    if not common.quiet and common.output in ("table", "wide"):
-        for line in flow_text(decision):
-            print(safe(line))
-    return session.deliver(question.answer(world), common)
+    answer = question.answer(world)
+    if common.output != "table":
+        return session.deliver(answer, common)
+    return session.deliver_text(answer, common, flow_text(question.decide(world)))
 
 
 def _explain_code(code: str, output: str) -> int:

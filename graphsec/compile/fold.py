@@ -59,6 +59,15 @@ class Units:
         return Rows.of_pairs(self.of_pod, np.arange(len(self.of_pod)), self.count)
 
     @cached_property
+    def uneven(self) -> frozenset[int]:
+        """Units whose pods policies tell apart, addresses of several families aside."""
+        universe = self.flows.universe
+        look: dict[int, set[tuple[int, ...]]] = defaultdict(set)
+        for pod, unit in enumerate(self.of_pod.tolist()):
+            look[unit].add(tuple(universe.classes[pod].tolist()))
+        return frozenset(unit for unit, found in look.items() if len(found) > 1)
+
+    @cached_property
     def rows(self) -> Rows:
         """Units of each class; nodes that no pod of the input stands for have none, virtual pods neither."""
         universe = self.flows.universe

@@ -22,8 +22,14 @@ def safe(text: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 rule`, `2,000 rules`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """`1 rule`, `2,000 rules`, `3 policies`, `2 Ingresses`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {_plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
 def _escape(match: re.Match[str]) -> str:

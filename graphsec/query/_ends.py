@@ -8,22 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from graphsec.algebra.blocks import ALL_ADDRESSES, AddressSet, address_text, family
+from graphsec.algebra.blocks import AddressSet, address_text, family
+from graphsec.algebra.internet import INTERNET
 from graphsec.compile.flows import Flows
 from graphsec.compile.trace import Point
 from graphsec.errors import UsageError
 from graphsec.model.ref import Ref
 
-#: Blocks that are no part of the internet (IANA special-purpose registries): private, shared, loopback, link-local,
-#: documentation, benchmarking, multicast, reserved.
-_NOT_PUBLIC = (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
-    "::/8", "100::/64", "2001:db8::/32", "fc00::/7", "fe80::/10", "ff00::/8",
-)  # fmt: skip
-INTERNET = ALL_ADDRESSES - AddressSet.union_of(map(AddressSet.cidr, _NOT_PUBLIC))
 _WORKLOAD = re.compile(r"(?P<namespace>[^/]+)/(?P<name>[^/\[\]]+)\[(?P<kind>[A-Za-z.0-9]+)\]$")
-FORMS = "NS/NAME, NS/NAME[Kind], NS/*, NS/KEY=VALUE, Node/NAME, an address or CIDR, internet"
+FORMS = "NS/NAME, NS/NAME[Kind], Kind/NS/NAME, NS/*, NS/KEY=VALUE, Node/NAME, an address or CIDR, internet"
 
 
 @dataclass(frozen=True)
@@ -55,8 +48,10 @@ class End:
         for number in universe.node_classes.get(self.node, ()):
             if self._at_address(number):
                 yield Point(number=number, label=f"Node/{self.node}")
+        # Where there is no IPv6 in the input, a range of both families means IPv4.
+        outside = self.outside if universe.families else self.outside.of_family(4) or self.outside
         for cell, addresses in enumerate(universe.cell_addresses):
-            inside = addresses & self.outside
+            inside = addresses & outside
             if inside:
                 first = inside.spans[0][0]
                 yield Point(number=universe.outside + cell, address=first, label=self.text)
@@ -91,6 +86,9 @@ def parse_end(text: str, flows: Flows) -> End:
     block = _block(text)
     if block is not None:
         return _addresses(text, block, flows)
+    kind, _, rest = text.partition("/")
+    if rest.count("/") == 1 and kind[:1].isupper():
+        text = f"{rest}[{kind}]"
     head, slash, name = text.partition("/")
     if not slash or not head or not name:
         raise UsageError(f"`{text}` is no end of a connection", help=f"ends: {FORMS}")
@@ -141,6 +139,9 @@ def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
     workload = _WORKLOAD.match(text)
     if workload:
         wanted = Ref(workload["kind"], workload["name"], namespace)
+        pods = tuple(index for index in inside if endpoints.refs[index] == wanted)
+        if pods:
+            return End(text=text, flows=flows, pods=pods)
         return _of_workload(text, [number for number, ref in enumerate(endpoints.workloads) if ref == wanted], flows)
     pods = tuple(
         index for index in inside if endpoints.refs[index].name == name and endpoints.refs[index].kind == "Pod"

@@ -13,7 +13,9 @@ from graphsec.query._answer import Answer, Question
 from graphsec.query._needs import require
 
 
-def flow_answer(world: World, question: Question, ask: str, items: Callable[[], Sequence[Any]]) -> Answer[Any]:
+def flow_answer(
+    world: World, question: Question, ask: str, items: Callable[[], Sequence[Any]], notes: Sequence[str] = ()
+) -> Answer[Any]:
     """The answer of a question about flows. Raises InputError where the input supports none (hardening.md §2)."""
     complete, warnings = require(world, ask)
     found = items()
@@ -23,7 +25,7 @@ def flow_answer(world: World, question: Question, ask: str, items: Callable[[], 
         complete=complete,
         coverage=world.coverage,
         diagnostics=world.diagnostics,
-        notes=tuple(_notes(world)),
+        notes=(*notes, *_notes(world)),
         warnings=(*warnings, *_warnings(world)),
     )
 

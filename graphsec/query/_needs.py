@@ -116,6 +116,15 @@ NEEDS = {
     "policy-synthesize": _NETWORK,
 }
 
+_ABOUT_FLOWS = frozenset(
+    {*(ask for ask, needs in NEEDS.items() if needs.required == _NETWORK.required), "explain", "diff"}
+)
+
+
+def is_about_flows(ask: str) -> bool:
+    """Whether a question is about the network; all others are about access."""
+    return ask in _ABOUT_FLOWS
+
 
 def require(world: World, ask: str) -> tuple[bool, tuple[str, ...]]:
     """(complete, warnings) for a question. Raises InputError where the input cannot support any answer."""

@@ -155,6 +155,8 @@ class CanReach:
             return FlowDecision(verdict=verdict, reason=special, because=evidence, **fields)
         traces = self.traces(flows, *shown)
         reason = "; ".join(side_text(found) for found in traces)
+        if verdict == "unknown" and all(found.verdict != "unknown" for found in traces):
+            reason = f"policies of equal priority decide, and which is read first is undefined (A-04); read by name: {reason}"
         if verdict == "conditional":
             allowed = sum(found == "allow" for found, _ in verdicts.values())
             reason = f"allowed for {allowed} of {len(verdicts)} kinds of pairs, e.g. {shown[0].label} to {shown[1].label}: {reason}"
@@ -213,7 +215,8 @@ def exception(flows: Flows, source: Point, destination: Point) -> tuple[str, str
 def _pairs(source: End, destination: End) -> Iterator[tuple[Point, Point]]:
     """Pairs of points that differ in class, or are pods of their own; of one family where families are told apart."""
     families = source.flows.universe.families_of
-    one_pod = len(source.pods) == len(destination.pods) == 1 and source.pods == destination.pods
+    outside = source.outside or destination.outside
+    one_pod = len(source.pods) == 1 and source.pods == destination.pods and not outside
     seen = set()
     for first, second in product(_distinct(source), _distinct(destination)):
         if families[first.number] and families[second.number] and families[first.number] != families[second.number]:

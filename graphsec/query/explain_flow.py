@@ -87,6 +87,12 @@ class ExplainFlow:
 
 
 def _items(decision: FlowDecision) -> Iterator[Explanation]:
+    if not decision.traces:
+        evidence = FlowEvidence(direction="both", policy=None, reason=decision.reason)
+        yield Explanation(
+            side="both", tier="-", policy="-", rule="-", result=f"{decision.verdict}: {decision.reason}", place="-",
+            decides=True, trial=None, evidence=evidence,
+        )  # fmt: skip
     for found in decision.traces:
         if not found.stages:
             evidence = FlowEvidence(direction=found.direction.value, policy=None, reason=found.reason)
@@ -147,18 +153,55 @@ def _result(trial: Trial) -> str:
     return f"may match ({verb}): {trial.miss}"
 
 
+#: Rules told of one side in sentences; the wide table has all.
+_SHOWN = 6
+
+
 def text(decision: FlowDecision) -> list[str]:
-    """The verdict in sentences: one for the whole, one for each side."""
+    """The verdict in sentences; for each side what decides, then the other rules of the deciding tier, the nearest first."""
     head = {"allow": "allowed", "no": "denied", "unknown": "unknown", "conditional": "allowed in part"}[
         decision.verdict
     ]
-    packet = f"{decision.source} → {decision.destination} {decision.protocol} {decision.port}"
-    lines = [f"{packet}: {head}"]
-    if not decision.traces:
-        return [*lines, f"  {decision.reason}"]
-    if decision.verdict == "conditional":
+    lines = [f"{decision.source} → {decision.destination} {decision.protocol} {decision.port}: {head}"]
+    told_below = decision.traces and any(found.verdict == "unknown" for found in decision.traces)
+    if not decision.traces or decision.verdict == "conditional" or (decision.verdict == "unknown" and not told_below):
         lines.append(f"  {decision.reason}")
-    return [*lines, *(f"  {side_text(found)}" for found in decision.traces)]
+    for found in decision.traces:
+        lines += [f"  {side_text(found)}{_place_of(found)}", *_tiers(found), *_misses(found)]
+    return lines
+
+
+def _place_of(found: Trace) -> str:
+    deciding = found.deciding
+    if deciding is not None:
+        peer = f", {deciding.field} fits" if deciding.field else ""
+        return f" ({deciding.source}{peer})"
+    return f" ({found.stages[-1].policies[0][1]})" if found.stages and found.verdict == "deny" else ""
+
+
+def _tiers(found: Trace) -> Iterator[str]:
+    """The tiers that were passed on the way, where there are several."""
+    for stage in found.stages[:-1]:
+        passing = stage.trials[stage.decided] if stage.decided >= 0 else None
+        by = f"{passing.policy} rule {passing.rule} ({passing.source})" if passing else "no rule matches"
+        yield f"    tier {stage.tier}: passed on, {by}"
+
+
+def _misses(found: Trace) -> Iterator[str]:
+    if not found.stages or found.verdict == "allow":
+        return
+    missed = sorted((trial for trial in found.stages[-1].trials if not trial.hit), key=_distance)
+    for trial in missed[:_SHOWN]:
+        near = "nearest miss" if trial is missed[0] else "missed"
+        name = f"{trial.policy} {found.direction}[{trial.rule}] ({trial.source})"
+        yield f"    {near}: {name}: {trial.miss}"
+    if len(missed) > _SHOWN:
+        yield f"    and {len(missed) - _SHOWN} more rules (-o wide)"
+
+
+def _distance(trial: Trial) -> tuple[int, int]:
+    """How much of a rule would have to change: its peer, its port, and how many labels of the peer."""
+    return (trial.peer is not Match.YES) + (trial.port is not Match.YES), trial.miss.count("wanted")
 
 
 __all__ = ["ExplainFlow", "Explanation", "text"]

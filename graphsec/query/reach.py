@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -69,6 +70,8 @@ class Flow:
     possible: PortSet = NO_PORTS
     #: Traffic that differs between the address families: `IPv4 only` and the like.
     family: str = ""
+    #: True where only some pods of an end have all of this: ``fold="none"`` tells which (R-05).
+    partial: bool = False
     evidence: Callable[[], tuple[FlowEvidence, ...]] = field(repr=False, compare=False, default=tuple)
 
     @cached_property
@@ -82,8 +85,8 @@ class Flow:
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         ports = str(self.ports) if self.ports else f"possible: {self.possible}"
-        family = f" ({self.family})" if self.family else ""
-        cells = (str(self.source), str(self.destination), f"{ports}{family}")
+        remarks = ", ".join(filter(None, (self.family, "some pods" if self.partial else "")))
+        cells = (str(self.source), str(self.destination), f"{ports} ({remarks})" if remarks else ports)
         if not wide:
             return cells
         return (*cells, str(self.possible) if self.possible else "-", "; ".join(map(str, self.because)))
@@ -95,6 +98,7 @@ class Flow:
             "ports": str(self.ports),
             "possible": str(self.possible) if self.possible else None,
             "family": self.family or None,
+            "partial": self.partial,
             "because": [proof.to_dict() for proof in self.because],
         }
 
@@ -169,7 +173,12 @@ class Reach:
         return WIDE_COLUMNS if wide else COLUMNS
 
     def answer(self, world: World) -> Answer[Flow]:
-        return flow_answer(world, self, "reach", lambda: self._flows(world))
+        rolled = (
+            "A namespace stands for any of its pods: a flow holds for some pair of them"
+            if self.fold == "namespace"
+            else ""
+        )
+        return flow_answer(world, self, "reach", lambda: self._flows(world), notes=(rolled,) if rolled else ())
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -227,6 +236,7 @@ class Reach:
                             ports=ports,
                             possible=possible - ports,
                             family=_family(flows, amount) if flows.universe.families else "",
+                            partial=_is_partial(flows, units, left, right, amount),
                             evidence=partial(_evidence, flows, units, start, end),
                         )
 
@@ -292,6 +302,18 @@ def _touches(flow: Flow, namespace: str) -> bool:
     ends = (flow.source.ref, flow.destination.ref)
     return any(
         ref is not None and namespace in (ref.namespace, ref.name if ref.kind == "Namespace" else None) for ref in ends
+    )
+
+
+def _is_partial(flows: Flows, units: Units, left: int | AddressSet, right: int | AddressSet, whole: Amount) -> bool:
+    """Whether some pair of pods has less than the flow says; namespaces are read as: some of their pods."""
+    if units.fold != "workload" or not {left, right} & units.uneven:
+        return False
+    pairs = ((a, b) for a in _classes(flows, units, left) for b in _classes(flows, units, right))
+    return any(
+        flows.between(a.number, b.number) != whole
+        for a, b in islice(pairs, _EVIDENCE_PAIRS**2)
+        if a.pod != b.pod or a.pod < 0
     )
 
 
