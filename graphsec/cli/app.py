@@ -337,6 +337,8 @@ def explain(
 ) -> int:
     """What a diagnostic means; or, with two ends, why a connection is allowed or denied, rule by rule."""
     if destination:
+        if not port:
+            raise UsageError("which port?", help=f"graphsec explain {subject} {destination} --port PORT")
         return _explain_flow(
             common, CanReach(source=subject, destination=destination, protocol=protocol.upper(), port=port)
         )
