@@ -96,6 +96,23 @@ class Flows:
         mask = self.universe.subjects(policy)
         return bool(self.universe.masks.contains(mask, np.array([number], np.int32))[0])
 
+    def isolated(self, direction: Direction) -> int:
+        """Mask of the classes for which some policy denies a direction by default (N-01, CA-03)."""
+        return self._isolated[direction]
+
+    @cached_property
+    def _isolated(self) -> dict[Direction, int]:
+        universe = self.universe
+        return {
+            direction: universe.masks.union(
+                universe.subjects(self.policies.placed[number])
+                for tier, numbers in self.policies.tiers(direction)
+                if tier.default is model.Action.DENY
+                for number in numbers
+            )
+            for direction in Direction
+        }
+
     # -- one pair -----------------------------------------------------------------------------------------------
 
     def one_side(self, direction: Direction, subject: int, peer: int, reading: Reading) -> int:

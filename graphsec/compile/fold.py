@@ -14,7 +14,7 @@ import numpy.typing as npt
 from graphsec.algebra.blocks import AddressSet
 from graphsec.compile.endpoints import VIRTUAL
 from graphsec.compile.flows import NOTHING, Amount, Flows
-from graphsec.compile.masks import Ids, Rows
+from graphsec.compile.masks import Ids, Rows, contains
 
 FOLDS = ("workload", "namespace", "class", "none")
 #: More pairs than a list is good for, and than memory should hold.
@@ -88,6 +88,9 @@ class Units:
 
 Pairs = dict[tuple[int, int], Amount]
 Row = tuple[Ids, Ids, int]
+#: Units of sources and of destinations, ascending; None for all.
+Wanted = tuple[Ids | None, Ids | None]
+ANY: Wanted = (None, None)
 
 
 def fold_all(flows: Flows, units: Units) -> Pairs:
@@ -101,11 +104,12 @@ def _bicliques(flows: Flows, reading: int) -> Iterator[Row]:
     return (found[number] for number in range(len(found)))
 
 
-def fold_some(flows: Flows, units: Units, rows: Iterable[tuple[Ids, Ids, Amount]]) -> Pairs:
-    """Pairs of units from given (sources, destinations, traffic). Raises TooManyPairsError."""
+def fold_some(flows: Flows, units: Units, rows: Iterable[tuple[Ids, Ids, Amount]], wanted: Wanted = ANY) -> Pairs:
+    """Pairs of units from given (sources, destinations, traffic), among those ``wanted`` at each end, None for all: a class
+    also holds pods that nobody asked about. Raises TooManyPairsError."""
     kept = list(rows)
-    certain = _folded(((a, b, amount.certain) for a, b, amount in kept), units)
-    possible = _folded(((a, b, amount.possible) for a, b, amount in kept), units)
+    certain = _folded(((a, b, amount.certain) for a, b, amount in kept), units, wanted)
+    possible = _folded(((a, b, amount.possible) for a, b, amount in kept), units, wanted)
     return {pair: Amount(certain.get(pair, 0), traffic) for pair, traffic in possible.items()}
 
 
@@ -122,7 +126,7 @@ def _combined(readings: list[dict[tuple[int, int], int]]) -> Pairs:
     return out
 
 
-def _folded(rows: Iterable[Row], units: Units) -> dict[tuple[int, int], int]:
+def _folded(rows: Iterable[Row], units: Units, wanted: Wanted = ANY) -> dict[tuple[int, int], int]:
     of_class = units.rows
     width = units.count + units.flows.universe.cells.count
     codes: list[npt.NDArray[np.int64]] = []
@@ -143,7 +147,10 @@ def _folded(rows: Iterable[Row], units: Units) -> dict[tuple[int, int], int]:
     for sources, destinations, traffic in rows:
         if not traffic:
             continue
-        left, right = units_of(sources), units_of(destinations)
+        left, right = (
+            found if limit is None else found[contains(limit, found)]
+            for found, limit in zip((units_of(sources), units_of(destinations)), wanted, strict=True)
+        )
         total += len(left) * len(right)
         if total > MAX_PAIRS * 4:
             raise TooManyPairsError(total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from graphsec.algebra.ports import PortSet
 from graphsec.compile.backends import Backend, Backends
 from graphsec.compile.controllers import Controllers
 from graphsec.compile.endpoints import Endpoints
@@ -12,7 +13,7 @@ from graphsec.compile.hops import Hop, Refusal, Route, Sees, hop, routes_to, ser
 from graphsec.model.cluster import Cluster
 from graphsec.model.objects import Loaded
 from graphsec.model.ref import Ref
-from graphsec.model.traffic import Ingress, IngressBackend
+from graphsec.model.traffic import Ingress
 from graphsec.model.traffic import Route as OpenShiftRoute
 
 #: Classes of cloud providers whose load balancer is internal, and that of AWS, which is so unless it says otherwise.
@@ -77,12 +78,8 @@ def _by_service(ingress: Ingress) -> Mapping[str, _Meant]:
         if backend.name:
             meant = found.setdefault(backend.name, _Meant())
             meant.hosts[host or "default backend"] = None
-            meant.ports[_wanted(backend)] = None
+            meant.ports[backend.port] = None
     return found
-
-
-def _wanted(backend: IngressBackend) -> int | str | None:
-    return backend.port
 
 
 def _backend(loaded: Loaded, backends: Backends, name: str, meant: _Meant) -> Backend | Refusal:
@@ -117,7 +114,9 @@ def openshift_routes(
             host = (body.spec.host if body.spec else None) or ""
             hops = (hop(loaded, host), service_hop(found))
             for route in _sent(endpoints, backends, found, hops, "Route", controllers.of_router()):
-                yield route if not isinstance(wanted, int) else _only(route, wanted)
+                narrowed = _only(route, wanted) if isinstance(wanted, int) else route
+                if narrowed.targets:
+                    yield narrowed
 
 
 def _route_backend(loaded: Loaded, backends: Backends, name: str, wanted: int | str | None) -> Backend | Refusal:
@@ -139,8 +138,6 @@ def _route_backend(loaded: Loaded, backends: Backends, name: str, wanted: int | 
 
 def _only(route: Route, number: int) -> Route:
     """Of the pods' ports the one with a number, which a named target may or may not resolve to."""
-    from graphsec.algebra.ports import PortSet
-
     wanted = PortSet.of("TCP", number)
     targets = tuple((pod, ports & wanted) for pod, ports in route.targets if ports & wanted)
     return replace(route, targets=targets)

@@ -13,6 +13,7 @@ from graphsec.compile.diagnostics import rbac_diagnostics
 from graphsec.compile.flows import Flows, compile_flows
 from graphsec.compile.profile import UPSTREAM, Profile
 from graphsec.compile.provenance import Provenance
+from graphsec.compile.routes import Routes, find_routes
 from graphsec.graph import Graph
 from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import Coverage
@@ -49,6 +50,11 @@ class World:
         """Which connections the objects allow."""
         with collector_paused():
             return compile_flows(self.cluster, self.cni)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """The ways from outside to pods that Services, Ingresses and the like open."""
+        return find_routes(self.cluster, self.flows)
 
     @property
     def coverage(self) -> Coverage:

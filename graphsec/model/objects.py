@@ -42,21 +42,21 @@ class StoredMetadata(Metadata, frozen=True, gc=False, rename="camel"):
     uid: str | None = None
 
 
-class _Object(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
+class Object(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
     api_version: str = ""
     kind: str = ""
     metadata: Metadata
 
 
-class Plain(_Object, frozen=True, gc=False):
+class Plain(Object, frozen=True, gc=False):
     """An object of which only the identity matters (Namespace, Node, ServiceAccount, ConfigMap)."""
 
 
-class ServiceAccount(_Object, frozen=True, gc=False, rename="camel"):
+class ServiceAccount(Object, frozen=True, gc=False, rename="camel"):
     automount_service_account_token: bool | None = None
 
 
-class Secret(_Object, frozen=True, gc=False):
+class Secret(Object, frozen=True, gc=False):
     """Type and metadata; ``data`` and ``stringData`` are not fields on purpose."""
 
     type: str = ""
@@ -76,7 +76,7 @@ class NodeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     addresses: tuple[NodeAddress, ...] | None = None
 
 
-class Node(_Object, frozen=True, gc=False):
+class Node(Object, frozen=True, gc=False):
     status: NodeStatus | None = None
 
     @property
@@ -194,7 +194,7 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         return self.phase in ("Succeeded", "Failed")
 
 
-class Pod(_Object, frozen=True, gc=False):
+class Pod(Object, frozen=True, gc=False):
     spec: PodSpec = PodSpec()
     status: PodStatus | None = None
 
@@ -223,7 +223,7 @@ class JobStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     completion_time: str | None = None
 
 
-class Controller(_Object, frozen=True, gc=False):
+class Controller(Object, frozen=True, gc=False):
     """A controller with a pod template: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationController."""
 
     spec: TemplateSpec | None = None
@@ -247,7 +247,7 @@ class CronJobSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     job_template: JobTemplate | None = None
 
 
-class CronJob(_Object, frozen=True, gc=False):
+class CronJob(Object, frozen=True, gc=False):
     spec: CronJobSpec | None = None
 
     @property
@@ -260,61 +260,11 @@ class CronJob(_Object, frozen=True, gc=False):
         return self.template.spec if self.template else None
 
 
-class ServiceSpec(msgspec.Struct, frozen=True, gc=False):
-    type: str | None = None
-    selector: dict[str, str] | None = None
-
-
-class Service(_Object, frozen=True, gc=False):
-    spec: ServiceSpec | None = None
-
-
-class ServiceBackend(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    service: Named | None = None
-    #: Ingress before networking.k8s.io/v1.
-    service_name: str | None = None
-
-    @property
-    def name(self) -> str | None:
-        return self.service.name if self.service else self.service_name
-
-
-class IngressPath(msgspec.Struct, frozen=True, gc=False):
-    backend: ServiceBackend | None = None
-
-
-class IngressHTTP(msgspec.Struct, frozen=True, gc=False):
-    paths: tuple[IngressPath, ...] | None = None
-
-
-class IngressRule(msgspec.Struct, frozen=True, gc=False):
-    host: str | None = None
-    http: IngressHTTP | None = None
-
-
-class IngressSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    default_backend: ServiceBackend | None = None
-    backend: ServiceBackend | None = None
-    rules: tuple[IngressRule, ...] | None = None
-
-
-class Ingress(_Object, frozen=True, gc=False):
-    spec: IngressSpec | None = None
-
-    def backends(self) -> list[str]:
-        """Names of the services that this Ingress routes to, each once."""
-        if self.spec is None:
-            return []
-        paths = [path for rule in self.spec.rules or () if rule.http for path in rule.http.paths or ()]
-        backends = [self.spec.default_backend, self.spec.backend, *(path.backend for path in paths)]
-        return sorted({backend.name for backend in backends if backend and backend.name})
-
-
 class ClaimSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     volume_name: str | None = None
 
 
-class Claim(_Object, frozen=True, gc=False):
+class Claim(Object, frozen=True, gc=False):
     spec: ClaimSpec | None = None
 
 
@@ -339,7 +289,7 @@ class DefinitionSpec(msgspec.Struct, frozen=True, gc=False):
     subresources: dict[str, msgspec.Raw] | None = None
 
 
-class CustomResourceDefinition(_Object, frozen=True, gc=False):
+class CustomResourceDefinition(Object, frozen=True, gc=False):
     spec: DefinitionSpec
 
     def subresources(self) -> list[str]:
@@ -353,7 +303,7 @@ class APIServiceSpec(msgspec.Struct, frozen=True, gc=False):
     service: Named | None = None
 
 
-class APIService(_Object, frozen=True, gc=False):
+class APIService(Object, frozen=True, gc=False):
     spec: APIServiceSpec | None = None
 
 
@@ -361,7 +311,7 @@ class AggregationRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     cluster_role_selectors: tuple[LabelSelector, ...] | None = None
 
 
-class WireRole(_Object, frozen=True, gc=False, rename="camel"):
+class WireRole(Object, frozen=True, gc=False, rename="camel"):
     """A Role or ClusterRole as encoded; each rule is decoded by itself, so that equal rules are decoded once."""
 
     metadata: StoredMetadata
@@ -394,7 +344,7 @@ class WireSubject(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     api_group: str | None = None
 
 
-class WireBinding(_Object, frozen=True, gc=False, rename="camel"):
+class WireBinding(Object, frozen=True, gc=False, rename="camel"):
     role_ref: RoleRef = RoleRef()
     subjects: tuple[WireSubject, ...] | None = None
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 _EITHER = "may deny what is shown as allowed, and allow what is shown as denied by another policy"
 _FEWER = "may deny what is shown as allowed; it never allows what is shown as denied"
+_PRIMARY = "with the role Primary takes pods off the cluster network, and what is shown is the cluster network (M-08)"
 _STAGED = "is not enforced: it changes nothing until it becomes a policy (CA-13)"
 
 #: A sentence for each kind, as refs spell the kind.
@@ -14,6 +15,10 @@ UNMODELLED: Mapping[str, str] = MappingProxyType(
     {
         "MultiNetworkPolicy": "MultiNetworkPolicy limits secondary networks of pods, which are not modelled; "
         "what is shown is the cluster network",
+        "NetworkAttachmentDefinition": "NetworkAttachmentDefinition gives pods further networks; what is shown is the "
+        "cluster network (M-08)",
+        "UserDefinedNetwork": f"UserDefinedNetwork {_PRIMARY}",
+        "ClusterUserDefinedNetwork": f"ClusterUserDefinedNetwork {_PRIMARY}",
         "CiliumNetworkPolicy": f"CiliumNetworkPolicy {_EITHER}",
         "CiliumClusterwideNetworkPolicy": f"CiliumClusterwideNetworkPolicy {_EITHER}",
         "NetworkPolicy.crd.antrea.io": f"Antrea's NetworkPolicy {_EITHER}",
