@@ -30,7 +30,6 @@ from graphsec.compile.trace import Stage, Trace
 from graphsec.loading import load_cluster
 from graphsec.model.policy import DEFAULT, Direction
 from graphsec.query._ends import workload_label
-from graphsec.query.exposed import ingress_flows
 from graphsec.query.flow_diff import FlowDiff
 from graphsec.query.reach import FlowEnd
 
@@ -247,7 +246,8 @@ def _repaired(folder: Path) -> Iterator[dict[str, Any]]:
 
 def connections(found: gs.World, options: Options = Options()) -> Lines:
     """What graphsec answers, as that tool would list it: no workload with itself (D-05)."""
-    rows = [(_own(flow.source), _own(flow.destination), flow.ports) for flow in gs.reach(found)]
+    flows = [flow for flow in gs.reach(found) if str(flow.source) != CONTROLLER]
+    rows = [(_own(flow.source), _own(flow.destination), flow.ports) for flow in flows]
     rows += [(CONTROLLER, name, ports) for name, ports in _from_controller(found).items()]
     names = {name for row in rows for name in row[:2] if isinstance(name, str)}
     focus, peers = _resolved(options.focus, names), _resolved(options.peers, names)
@@ -261,7 +261,8 @@ def connections(found: gs.World, options: Options = Options()) -> Lines:
 
 def _from_controller(found: gs.World) -> dict[str, PortSet]:
     """What Ingresses and Routes open; of pods that tool asks that a container declares the port, of whatever protocol (D-07)."""
-    flows = {flow.workload: flow.ports for flow in ingress_flows(found)}
+    given = [flow for flow in gs.reach(found) if str(flow.source) == CONTROLLER]
+    flows = {flow.destination.ref: flow.ports for flow in given if flow.destination.ref is not None and flow.ports}
     if found.cni is COMPAT:
         machines = {ref for ref in flows if ref.kind == "VirtualMachine"}
         flows = {ref: ports if ref in machines else ports & _declared(found, ref) for ref, ports in flows.items()}

@@ -9,8 +9,4 @@ _NOT_PUBLIC = (
     "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3", "::/8", "100::/64", "fc00::/7", "fe80::/10", "ff00::/8",
 )  # fmt: skip
 INTERNET = ALL_ADDRESSES - AddressSet.union_of(map(AddressSet.cidr, _NOT_PUBLIC))
-#: What examples write for public addresses: the blocks for documentation.
-_EXAMPLES = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
-#: Addresses that stand for the internet where an input names them, and all others.
-PUBLIC = INTERNET | AddressSet.union_of(map(AddressSet.cidr, _EXAMPLES))
-PRIVATE = ALL_ADDRESSES - PUBLIC
+PRIVATE = ALL_ADDRESSES - INTERNET

@@ -676,7 +676,8 @@ def _namespaces(cluster: Cluster, endpoints: Endpoints) -> tuple[list[str], list
     """Names and labels of every namespace, and those that only objects in them name (N-08)."""
     known = {loaded.ref.name: loaded.body.metadata.labels or {} for loaded in cluster.of("Namespace")}
     named = {ref.namespace or "" for ref in endpoints.refs}
-    names = sorted(named | known.keys())
+    # A question may name a pod that has finished, and so its namespace (N-18a).
+    names = sorted({*named, *known, *(ref.namespace or "" for ref in endpoints.finished)})
     unlabelled = sorted(named - known.keys() - endpoints.virtual.keys())
     return names, [{**known.get(name, {}), NAME_LABEL: name} for name in names], unlabelled
 

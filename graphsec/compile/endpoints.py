@@ -230,9 +230,9 @@ class _Owners:
     def _top(self, owners: tuple[OwnerReference, ...], namespace: str | None, template_hash: str | None) -> Ref | None:
         """The controller at the end of the chain; None for a pod that a node owns (a mirror pod) or that nobody controls."""
         owner = next((owner for owner in owners if owner.controller), None)
-        if owner is None or owner.kind == "Node":
+        if owner is None or owner.kind == "Node" or not owner.name:
             return None
-        ref = Ref(owner.kind, owner.name, namespace)
+        ref = Ref(owner.kind or "Pod", owner.name, namespace)
         loaded = self._templates.get(ref)
         if loaded is not None:
             above = loaded.body.metadata.owner_references

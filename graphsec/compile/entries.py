@@ -209,7 +209,8 @@ class Solver:
             policy = self._placed[number]
             for rule in self._rules(number):
                 if rule.own is not None:
-                    yield self._gain(self._universe.peer(rule.own, policy))
+                    own = self._universe.peer(rule.own, policy)
+                    yield from (own.must, own.may)
                 if self._direction is Direction.INGRESS:
                     yield from (mask for _, mask in self._universe.port_bits(rule.ports) if mask is not None)
 
@@ -219,27 +220,44 @@ class Solver:
         """Allows what the rules allow; gives what goes on to the next tier."""
         passed: list[Piece] = []
         open_pieces = list(pieces)
+        # Behind a Pass that may match: what is allowed or passed on there is certain only if the next tier allows it.
+        doubtful: list[Piece] = []
         for number in applying:
             policy = self._placed[number]
             for position, rule in enumerate(self._rules(number)):
-                if rule.own is not None and self._gain(self._universe.peer(rule.own, policy)) not in marks:
+                gain, lose = self._matching(rule, policy, marks)
+                if not gain | lose:
                     continue
-                extent = self._universe.peers(rule.peers, policy)
-                gain, lose = self._masks.bits(self._gain(extent)), self._masks.bits(self._lose(extent, rule.action))
                 for traffic, destinations in self._universe.port_bits(rule.ports):
                     at_peers = destinations is not None and self._direction is Direction.EGRESS
                     if destinations is not None and not at_peers and destinations not in marks:
                         continue
                     only = self._masks.bits(destinations) if destinations is not None and at_peers else -1
+                    if rule.action is Action.PASS:
+                        doubtful += _split(open_pieces, traffic, lose & ~gain & only, 0)[0]
                     hits, open_pieces = _split(open_pieces, traffic, gain & only, lose & only)
+                    kept = lose if rule.action is Action.DENY else gain
+                    taken, doubtful = _split(doubtful, traffic, gain & only, kept & only)
+                    if rule.action is not Action.DENY:
+                        passed += taken
                     if rule.action is Action.PASS:
                         passed += hits
                     elif rule.action is Action.ALLOW:
                         for hit_traffic, peers in _merged(hits):
                             self._allow(subjects, self._masks.add_bits(peers), hit_traffic, (number, position))
         if not applying or tier.default is Action.PASS:
-            passed += open_pieces
+            passed += open_pieces + doubtful
         return _merged(passed)
+
+    def _matching(self, rule: Rule, policy: Placed, marks: frozenset[int]) -> tuple[int, int]:
+        """The peers that a rule gains, and those that it takes from the rules behind it, for the subjects with the marks."""
+        extent = self._universe.peers(rule.peers, policy)
+        gain, lose = self._gain(extent), self._lose(extent, rule.action)
+        if rule.own is not None:
+            own = self._universe.peer(rule.own, policy)
+            gain = gain if self._gain(own) in marks else self._masks.empty
+            lose = lose if self._lose(own, rule.action) in marks else self._masks.empty
+        return self._masks.bits(gain), self._masks.bits(lose)
 
     # -- ends without policies ----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from graphsec.algebra.blocks import AddressSet, parse_address
-from graphsec.algebra.internet import PUBLIC
+from graphsec.algebra.internet import INTERNET
 from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, NO_PORTS, PROTOCOLS, PortSet
 from graphsec.compile.backends import Backend, Backends
 from graphsec.compile.controllers import Controllers
@@ -82,7 +82,7 @@ class _Nodes:
         """Why node addresses are for a private network only; "" where the input does not say so."""
         nodes = self._endpoints.nodes.values()
         addresses = [address for node in nodes for address in (*node.internal, *node.external)]
-        public = not addresses or any(address in PUBLIC for address in addresses)
+        public = not addresses or any(address in INTERNET for address in addresses)
         return "" if public else "no node has a public address"
 
     # -- Services -----------------------------------------------------------------------------------------------
@@ -180,12 +180,12 @@ def _internal(body: Service, given: Sequence[str]) -> str:
     if annotation:
         return f"annotation {annotation}"
     addresses = [address for text in given for address in _parsed(text)]
-    private = len(addresses) == len(given) and not any(address in PUBLIC for address in addresses)
+    private = len(addresses) == len(given) and not any(address in INTERNET for address in addresses)
     return f"its address {', '.join(given)} is private" if given and private else ""
 
 
 def _is_public(texts: Iterable[str]) -> bool:
-    return any(address in PUBLIC for text in texts for address in _parsed(text))
+    return any(address in INTERNET for text in texts for address in _parsed(text))
 
 
 def _parsed(text: str) -> tuple[int, ...]:

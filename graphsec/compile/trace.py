@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,6 +121,7 @@ class _Tracer:
                 reason=f"{what} has no policy side",
             )
         stages: list[Stage] = []
+        ends: set[str] = set()
         for tier, numbers in self._flows.policies.tiers(self._direction):
             selecting = [
                 policy
@@ -129,16 +130,34 @@ class _Tracer:
             ]
             if not selecting:
                 continue
-            stage = self._stage(tier, selecting)
+            stage, outcomes = self._stage(tier, selecting)
             stages.append(stage)
-            if stage.outcome != "pass":
-                return Trace(direction=self._direction, end=self._end, verdict=stage.outcome, stages=tuple(stages))
-        reason = (
-            "every tier that selects it passes this on"
-            if stages
-            else f"no policy selects it for {self._direction}: not isolated"
+            ends |= outcomes - {"pass"}
+            if "pass" not in outcomes:
+                return self._ended(stages, ends)
+        return self._ended(stages, ends | {"allow"}, self._open_end(stages))
+
+    def _open_end(self, stages: list[Stage]) -> str:
+        """Why traffic that no tier decides is allowed."""
+        if not stages:
+            return f"no policy selects it for {self._direction}: not isolated"
+        if any(stage.outcome == "unknown" for stage in stages):
+            return "what may match allows it or passes it on, and no tier behind denies it"
+        return "every tier that selects it passes this on"
+
+    def _ended(self, stages: list[Stage], ends: set[str], reason: str = "") -> Trace:
+        """``ends`` are the verdicts that the input leaves possible; a side that is not certain is told up to the doubt."""
+        certain = len(ends) == 1
+        if not certain:
+            doubt = next(number for number, stage in enumerate(stages) if stage.outcome == "unknown")
+            stages, reason = stages[: doubt + 1], ""
+        return Trace(
+            direction=self._direction,
+            end=self._end,
+            verdict=next(iter(ends)) if certain else "unknown",
+            stages=tuple(stages),
+            reason=reason,
         )
-        return Trace(direction=self._direction, end=self._end, verdict="allow", stages=tuple(stages), reason=reason)
 
     def _selects(self, policy: Placed) -> bool:
         return self._holds(self._universe.subjects(policy), self._end)
@@ -146,35 +165,45 @@ class _Tracer:
     def _holds(self, mask: int, point: Point) -> bool:
         return bool(self._universe.masks.contains(mask, np.array([point.number], np.int32))[0])
 
-    def _stage(self, tier: Tier, policies: list[Placed]) -> Stage:
+    def _stage(self, tier: Tier, policies: list[Placed]) -> tuple[Stage, set[str]]:
+        """The tier, and every outcome that the input leaves possible."""
         trials: list[Trial] = []
-        decided, outcome = -1, ""
-        unsure: set[Action] = set()
+        decided, outcome = -1, tier.default.value
+        unsure: set[str] = set()
         for policy in policies:
             for rule in policy.body.rules(self._direction) or ():
-                if rule.own is not None and not self._fits(rule.own, policy, self._end):
+                own = self._own(policy, rule)
+                if own is Match.NO:
                     continue
                 trial = self._trial(policy, rule, reached=decided < 0)
+                if own is Match.MAYBE:
+                    trial = self._doubted(trial)
                 trials.append(trial)
                 if decided < 0 and trial.hit:
                     decided = len(trials) - 1
                     outcome = rule.action.value
                 elif decided < 0 and Match.NO not in (trial.peer, trial.port):
-                    unsure.add(rule.action)
-        if decided < 0:
-            outcome = tier.default.value
-        if any(action.value != outcome for action in unsure):
-            outcome = "unknown"
-        return Stage(
+                    unsure.add(rule.action.value)
+        outcomes = {outcome, *unsure}
+        stage = Stage(
             tier=tier.name,
-            outcome=outcome,
+            outcome=outcome if len(outcomes) == 1 else "unknown",
             policies=tuple((policy.ref, policy.source) for policy in policies),
             trials=tuple(trials),
             decided=decided,
         )
+        return stage, outcomes
 
-    def _fits(self, peer: Peer, policy: Placed, point: Point) -> bool:
-        return self._match(self._universe.peer(peer, policy), point) is Match.YES
+    def _own(self, policy: Placed, rule: Rule) -> Match:
+        """Whether the rule applies to the end at all."""
+        return Match.YES if rule.own is None else self._match(self._universe.peer(rule.own, policy), self._end)
+
+    def _doubted(self, trial: Trial) -> Trial:
+        """A rule of which the input does not tell whether it applies to the end."""
+        if trial.peer is Match.NO:
+            return trial
+        miss = f"whether it applies to {self._end.label}, which has no address in the input, cannot be decided (N-12d)"
+        return replace(trial, peer=Match.MAYBE, miss="; ".join(filter(None, (miss, trial.miss))))
 
     def _match(self, extent: Extent, point: Point) -> Match:
         if self._holds(extent.must, point):

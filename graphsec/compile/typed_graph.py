@@ -6,7 +6,7 @@ Arcs are facts of the input; holders times targets is never multiplied out. Labe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from graphsec.compile.access import AccessIndex
@@ -26,8 +26,10 @@ _KINDS = {kind.value: kind for kind in NodeKind} | dict.fromkeys(WORKLOADS, Node
 _Build = Builder[NodeKind, EdgeKind]
 
 
-def build_graph(cluster: Cluster, access: AccessIndex, memberships: Memberships) -> Graph[NodeKind, EdgeKind]:
-    """Inventory as nodes; access, then workloads, then traffic as edges."""
+def build_graph(
+    cluster: Cluster, access: AccessIndex, memberships: Memberships, add_flows: Callable[[_Build], None]
+) -> Graph[NodeKind, EdgeKind]:
+    """Inventory as nodes; access, then workloads, then traffic and allowed flows as edges."""
     builder: _Build = Builder()
     for ref in cluster.inventory:
         builder.node(ref, _KINDS.get(ref.kind, NodeKind.OTHER))
@@ -35,6 +37,7 @@ def build_graph(cluster: Cluster, access: AccessIndex, memberships: Memberships)
     _add_memberships(builder, memberships)
     _add_workloads(builder, cluster)
     _add_storage_and_traffic(builder, cluster)
+    add_flows(builder)
     return builder.freeze()
 
 

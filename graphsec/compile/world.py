@@ -76,9 +76,10 @@ class World:
     @cached_property
     def graph(self) -> Graph[NodeKind, EdgeKind]:
         """The typed graph. who-can and can-i read ``access``, which holds the same facts indexed by request."""
+        from graphsec.compile.flow_graph import add_flows
         from graphsec.compile.typed_graph import build_graph
 
-        return build_graph(self.cluster, self.access, self.memberships)
+        return build_graph(self.cluster, self.access, self.memberships, lambda builder: add_flows(builder, self.flows))
 
     def to_networkx(self) -> nx.MultiDiGraph[str]:
         """The graph as a MultiDiGraph: nodes are ``str(Ref)`` with ``kind``, ``name``, ``namespace``, ``file``, ``line``;

@@ -17,8 +17,9 @@ from graphsec.model.ref import Ref, Source
 
 
 class OwnerReference(msgspec.Struct, frozen=True, gc=False):
-    kind: str
-    name: str
+    #: The API server demands both; manifests written by hand leave them out.
+    kind: str = ""
+    name: str = ""
     controller: bool | None = None
 
 

@@ -43,4 +43,7 @@ POLICY_KINDS = (
     "GlobalNetworkSet.projectcalico.org",
 )
 #: What leads traffic from outside to pods.
-TRAFFIC_KINDS = ("Service", "EndpointSlice", "Ingress", "Gateway", "HTTPRoute", "Route")
+TRAFFIC_KINDS = (
+    "Service", "EndpointSlice", "Ingress", "Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute",
+    "ReferenceGrant", "Route",
+)  # fmt: skip

@@ -25,6 +25,12 @@ class NodeKind(enum.StrEnum):
     VOLUME = "PersistentVolume"
     SERVICE = "Service"
     INGRESS = "Ingress"
+    #: Pods that no policy tells apart.
+    PEER_GROUP = "PeerGroup"
+    #: A part of the address space outside the cluster.
+    ADDRESSES = "Addresses"
+    #: Traffic that each of its sources may send to each of its destinations.
+    CONNECTIONS = "Connections"
     #: Everything else that was loaded: kept in the inventory.
     OTHER = "Other"
 
@@ -50,3 +56,7 @@ class EdgeKind(enum.StrEnum):
     BOUND_TO = "bound-to"
     #: Ingress to service.
     ROUTES_TO = "routes-to"
+    #: Pod or workload to the group of those that policies do not tell apart.
+    IN_GROUP = "in-group"
+    #: Group or addresses to connections, connections to group or addresses; the scope names the ports.
+    MAY_CONNECT = "may-connect"

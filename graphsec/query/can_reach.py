@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -114,8 +115,8 @@ class CanReach:
             raise UsageError(f"no port: {self.port}", help=f"ports are {MIN_PORT} to {MAX_PORT}")
 
     def command(self) -> str:
-        words = flag("--protocol", "" if self.protocol == "TCP" else self.protocol)
-        return " ".join(filter(None, ("explain", self.source, self.destination, f"--port {self.port}", words)))
+        protocol = flag("--protocol", "" if self.protocol == "TCP" else self.protocol)
+        return f"explain {shlex.quote(self.source)} {shlex.quote(self.destination)} --port {self.port}{protocol}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"source": self.source, "destination": self.destination, "protocol": self.protocol, "port": self.port}

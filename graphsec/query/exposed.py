@@ -421,6 +421,7 @@ class IngressFlow:
     ports: PortSet
     #: Further ports that the input leaves open.
     possible: PortSet = NO_PORTS
+    evidence: Callable[[], tuple[FlowEvidence, ...]] = field(repr=False, compare=False, default=tuple)
 
 
 def ingress_flows(world: World) -> tuple[IngressFlow, ...]:
@@ -428,6 +429,7 @@ def ingress_flows(world: World) -> tuple[IngressFlow, ...]:
     admission = Admission(world)
     certain: dict[Ref, PortSet] = defaultdict(lambda: NO_PORTS)
     possible: dict[Ref, PortSet] = defaultdict(lambda: NO_PORTS)
+    ways: dict[Ref, list[tuple[Route, Admitted]]] = defaultdict(list)
     for route in world.routes.found:
         if route.sees is Sees.SENDER and world.routes.controllers.is_virtual(route.senders):
             ref = world.flows.endpoints.workloads[route.workload]
@@ -435,10 +437,26 @@ def ingress_flows(world: World) -> tuple[IngressFlow, ...]:
                 kept = {YES: certain, POSSIBLE: possible}.get(result.verdict)
                 if kept is not None:
                     kept[ref] |= result.ports
+                    ways[ref].append((route, result))
     return tuple(
-        IngressFlow(workload=ref, ports=certain[ref], possible=possible[ref] - certain[ref])
+        IngressFlow(
+            workload=ref,
+            ports=certain[ref],
+            possible=possible[ref] - certain[ref],
+            evidence=partial(_way_evidence, admission, ways[ref]),
+        )
         for ref in sorted({*certain, *possible}, key=lambda ref: (ref.namespace or "", ref.name, ref.kind))
     )
+
+
+def _way_evidence(admission: Admission, ways: Sequence[tuple[Route, Admitted]]) -> tuple[FlowEvidence, ...]:
+    """The objects on the way, then the rules at its end."""
+    found: dict[FlowEvidence, None] = {}
+    for route, result in ways:
+        for hop in route.hops[:-1]:
+            found[FlowEvidence(direction="route", policy=None, reason=str(hop), source=hop.source)] = None
+        found.update(dict.fromkeys(admission.evidence(result)))
+    return tuple(found)
 
 
 __all__ = ["Exposed", "Exposure", "IngressFlow", "ingress_flows", "new_pods_text"]

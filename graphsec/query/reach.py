@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +14,7 @@ import numpy as np
 from graphsec.algebra.blocks import AddressSet
 from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, NO_PORTS, PROTOCOLS, PortSet
 from graphsec.compile import World
-from graphsec.compile.endpoints import INGRESS_CONTROLLER
+from graphsec.compile.endpoints import INGRESS_CONTROLLER, VIRTUAL
 from graphsec.compile.flows import Amount, Flows
 from graphsec.compile.fold import (
     FOLDS,
@@ -37,9 +38,10 @@ from graphsec.query._ends import End, parse_end, pod_label, span_label, workload
 from graphsec.query._flow_needs import flow_answer
 from graphsec.query._words import flag
 from graphsec.query.can_reach import FlowEvidence
+from graphsec.query.exposed import ingress_flows
 
 if TYPE_CHECKING:
-    from graphsec.diagram import Arrow, Vertex
+    from graphsec.diagram import Arrow, Diagram, Fold, Vertex
 
 COLUMNS = ("SOURCE", "DESTINATION", "PORTS")
 WIDE_COLUMNS = (*COLUMNS, "POSSIBLE", "BECAUSE")
@@ -79,14 +81,18 @@ class Flow:
         """The rules of both sides that allow it."""
         return self.evidence()
 
+    @property
+    def remarks(self) -> str:
+        return ", ".join(filter(None, (self.family, "some pods" if self.partial else "")))
+
     def line(self) -> str:
         """As netpol-analyzer prints it: `src[Kind] => dst[Kind] : TCP 80,443`."""
         return f"{self.source} => {self.destination} : {self.ports}"
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         ports = str(self.ports) if self.ports else f"possible: {self.possible}"
-        remarks = ", ".join(filter(None, (self.family, "some pods" if self.partial else "")))
-        cells = (str(self.source), str(self.destination), f"{ports} ({remarks})" if remarks else ports)
+        remarks = f" ({self.remarks})" if self.remarks else ""
+        cells = (str(self.source), str(self.destination), f"{ports}{remarks}")
         if not wide:
             return cells
         return (*cells, str(self.possible) if self.possible else "-", "; ".join(map(str, self.because)))
@@ -106,9 +112,12 @@ class Flow:
         from graphsec.diagram import Arrow, Line
 
         tail, head = end_vertex(self.source), end_vertex(self.destination)
-        label = str(self.ports or self.possible)
-        style = Line.SOLID if self.ports else Line.DASHED
-        return [tail, head], [Arrow(tail=tail.key, head=head.key, label=label, style=style)]
+        amounts = ((self.ports, Line.SOLID), (self.possible, Line.POSSIBLE))
+        return [tail, head], [
+            Arrow(tail=tail.key, head=head.key, ports=ports, label=self.remarks, style=style)
+            for ports, style in amounts
+            if ports
+        ]
 
     def refs(self) -> tuple[str, ...]:
         return tuple(lower_name(end.ref) if end.ref else str(end) for end in (self.source, self.destination))
@@ -116,14 +125,13 @@ class Flow:
 
 def end_vertex(end: FlowEnd) -> Vertex:
     from graphsec.diagram import DrawnKind, Vertex
+    from graphsec.query._flow_picture import addresses_vertex, object_vertex
 
-    if end.ref is None:
-        return Vertex(key=f"Internet/{end.text}", label=end.text.removesuffix("[External]"), kind=DrawnKind.INTERNET)
-    if end.ref.kind == "Namespace":
-        return Vertex(key=str(end.ref), label=end.ref.name, kind=DrawnKind.NAMESPACE, group=end.ref.name)
-    kind = DrawnKind.POD if end.ref.kind == "Pod" else DrawnKind.WORKLOAD
-    kind = DrawnKind.NODE if end.ref.kind == "Node" else kind
-    return Vertex(key=str(end.ref), label=end.ref.name, kind=kind, group=end.ref.namespace or "", cls=str(end.ref))
+    if end.addresses is not None:
+        return addresses_vertex(end.addresses)
+    if end.ref is not None:
+        return object_vertex(end.ref)
+    return Vertex(key=f"External/{end.text}", label=end.text, kind=DrawnKind.EXTERNAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +157,10 @@ class Reach:
             raise UsageError(f"unknown fold `{self.fold}`", help=f"folds: {', '.join(FOLDS)}")
 
     def command(self) -> str:
-        words = ["reach", self.source or ("*" if self.destination else ""), self.destination]
-        options = [
-            f"--port {self.port}" if self.port else "",
-            flag("--protocol", self.protocol),
-            flag("--fold", "" if self.fold == "workload" else self.fold),
-            flag("-n", self.namespace),
-        ]
-        return " ".join(filter(None, (*words, *options)))
+        ends = filter(None, (self.source or ("*" if self.destination else ""), self.destination))
+        port = f" --port {self.port}" if self.port else ""
+        fold = flag("--fold", "" if self.fold == "workload" else self.fold)
+        return f"{' '.join(('reach', *map(shlex.quote, ends)))}{port}{flag('--protocol', self.protocol)}{fold}{flag('-n', self.namespace)}"
 
     def to_dict(self) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -178,7 +182,20 @@ class Reach:
             if self.fold == "namespace"
             else ""
         )
-        return flow_answer(world, self, "reach", lambda: self._flows(world), notes=(rolled,) if rolled else ())
+        answer = flow_answer(world, self, "reach", lambda: self._flows(world), notes=(rolled,) if rolled else ())
+        return replace(answer, picture=partial(self._picture, world.flows))
+
+    def _picture(self, flows: Flows, answer: Answer[Flow], fold: Fold, max_nodes: int) -> Diagram:
+        from graphsec.query._flow_picture import FlowPicture
+
+        named = [parse_end(text, flows) for text in (self.source, self.destination) if text]
+        endpoints = flows.endpoints
+        pods = [pod for end in named for pod in end.pods] if named else range(len(endpoints))
+        workloads = {endpoints.workloads[endpoints.workload_of[pod]]: None for pod in pods}
+        real = [ref for ref in workloads if ref.kind != VIRTUAL and self.namespace in ("", ref.namespace)]
+        namespaces = {Ref("Namespace", ref.namespace or ""): None for ref in real}
+        scope = {"workload": real, "namespace": list(namespaces)}.get(self.fold, [])
+        return FlowPicture(flows, pinned=tuple(workloads) if named else (), scope=tuple(scope))(answer, fold, max_nodes)
 
     # -- asking -------------------------------------------------------------------------------------------------
 
@@ -212,7 +229,8 @@ class Reach:
         if source is None and destination is None:
             pairs = fold_all(flows, units)
         else:
-            pairs = fold_some(flows, units, _rows(flows, source, destination))
+            wanted = _units(units, source), _units(units, destination)
+            pairs = fold_some(flows, units, _rows(flows, source, destination), wanted)
         pods = [None if end is None else set(end.pods) for end in (source, destination)]
         pairs = without_self(flows, units, pairs)
         return with_own_nodes(flows, units, pairs, pods[0], pods[1])
@@ -241,8 +259,25 @@ class Reach:
                         )
 
     def _from_controllers(self, world: World, source: End | None, destination: End | None) -> Iterator[Flow]:
-        """What an Ingress or Route opens from a controller that is not in the input."""
-        return iter(())
+        """What an Ingress or Route opens from a controller that is not in the input (X-05), by workload."""
+        if self.fold != "workload" or (source is not None and source.text != INGRESS_CONTROLLER):
+            return
+        endpoints = world.flows.endpoints
+        wanted = (
+            None
+            if destination is None
+            else {endpoints.workloads[endpoints.workload_of[pod]] for pod in destination.pods}
+        )
+        for found in ingress_flows(world):
+            ports, possible = found.ports & self._asked, found.possible & self._asked
+            if (ports or possible) and (wanted is None or found.workload in wanted):
+                yield Flow(
+                    source=FlowEnd(INGRESS_CONTROLLER),
+                    destination=FlowEnd(workload_label(found.workload), found.workload),
+                    ports=ports,
+                    possible=possible,
+                    evidence=found.evidence,
+                )
 
 
 def _rows(flows: Flows, source: End | None, destination: End | None) -> Iterator[tuple[Ids, Ids, Amount]]:
@@ -258,6 +293,17 @@ def _rows(flows: Flows, source: End | None, destination: End | None) -> Iterator
         for number in _numbers(destination).tolist():
             for classes, amount in flows.reaching(number):
                 yield classes, _one(number), amount
+
+
+def _units(units: Units, end: End | None) -> Ids | None:
+    """What an end means: the units of its pods, all parts of the address space (the rows hold only those asked for)."""
+    if end is None:
+        return None
+    universe = units.flows.universe
+    hosted = [universe.members[number] for number in universe.node_classes.get(end.node, ())]
+    pods = np.concatenate([np.array(end.pods, np.int32), *hosted])
+    outside = units.count + np.arange(universe.cells.count, dtype=np.int32)
+    return np.unique(np.concatenate([units.of_pod[pods], outside])).astype(np.int32)
 
 
 def _numbers(end: End) -> Ids:
