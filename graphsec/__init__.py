@@ -12,7 +12,19 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from graphsec.algebra.blocks import AddressSet
     from graphsec.algebra.ports import PortSet
-    from graphsec.api import can_i, can_reach, covers, load, reach, what_can, who_can
+    from graphsec.api import (
+        can_i,
+        can_reach,
+        covers,
+        diff,
+        exposed,
+        load,
+        policy_lint,
+        reach,
+        synthesize,
+        what_can,
+        who_can,
+    )
     from graphsec.compile import World
     from graphsec.diagram import Diagram
     from graphsec.errors import GraphsecError, InputError, LimitError, UsageError
@@ -23,25 +35,29 @@ if TYPE_CHECKING:
     from graphsec.query._answer import Answer, Evidence
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
+    from graphsec.query.exposed import Exposure
+    from graphsec.query.flow_diff import FlowChange
+    from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.reach import Flow, FlowEnd
+    from graphsec.query.synthesize import Synthesis
     from graphsec.query.what_can import Grant
     from graphsec.query.who_can import Access
 
 _HOMES = {
-    "can_i": "api", "can_reach": "api", "covers": "api", "load": "api", "reach": "api",
-    "what_can": "api", "who_can": "api",
+    "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "policy_lint": "api", "reach": "api",
+    "synthesize": "api", "what_can": "api", "who_can": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
-    "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref",
+    "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref", "Synthesis": "query.synthesize",
     "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
-    "Access": "query.who_can", "Flow": "query.reach", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach",
+    "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "AddressSet", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Flow",
-    "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyRule", "PortSet", "Ref", "Source", "UsageError", "World",
-    "can_i", "can_reach", "covers", "load", "reach", "what_can", "who_can",
+    "Access", "AddressSet", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Flow",
+    "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Source", "Synthesis", "UsageError", "World",
+    "can_i", "can_reach", "covers", "diff", "exposed", "load", "policy_lint", "reach", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

@@ -29,10 +29,15 @@ from graphsec.model.rbac import covers as _covers
 from graphsec.model.ref import Ref
 from graphsec.model.text import counted
 from graphsec.query._answer import Answer
+from graphsec.query._flow_list import Given
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.can_reach import CanReach, FlowDecision
+from graphsec.query.exposed import Exposed, Exposure
+from graphsec.query.flow_diff import FlowChange, FlowDiff
+from graphsec.query.policy_lint import PolicyFinding, PolicyLint
 from graphsec.query.reach import Flow, Reach
+from graphsec.query.synthesize import Synthesis, Synthesize
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
@@ -186,6 +191,46 @@ def reach(
     return question.answer(world)
 
 
+def diff(old: World, new: World) -> Answer[FlowChange]:
+    """What ``new`` changes about ``old``: the flows between workloads, and with addresses outside, that it gains, loses or
+    changes, with the rules that allow them and what denies them in the other world. Same objects in other words, orders or
+    files differ in nothing. Access (who gained or lost what) is not compared yet.
+
+    Raises InputError as ``can_reach`` for either world, LimitError for more changes than a list is good for.
+    """
+    return FlowDiff.between(old, new).answer(old, new)
+
+
+def synthesize(world: World, flows: Given | None = None) -> Synthesis:
+    """The least NetworkPolicies that keep ``flows`` and deny everything else: items with ``manifest``, an object to apply.
+
+    ``flows`` is a path (lines of a connection list, or YAML), the items of ``reach``, or mappings with `from`, `to` and
+    `ports`; None is today's reach restricted to what Services lead to, and DNS. The policies are compiled in place of those
+    of ``world``: ``exact`` says whether exactly the wanted flows remain, ``differences`` which do not.
+
+    Raises UsageError for flows without meaning, LimitError for too many of them, InputError as ``can_reach``.
+    """
+    return Synthesize.of(flows).answer(world)
+
+
+def exposed(world: World) -> Answer[Exposure]:
+    """What the internet opens by each route (load balancer, node port, Ingress, Gateway and the like), what other namespaces
+    open, and what pods to come would; down to the ports of the pods and the rules that decide. Routes that policies keep
+    shut are items with the verdict ``no``.
+
+    Raises InputError as ``can_reach``.
+    """
+    return Exposed().answer(world)
+
+
+def policy_lint(world: World, *, namespace: str = "") -> Answer[PolicyFinding]:
+    """What is probably wrong with network policies, worst first: each finding with the rule, its file and line, and a remedy.
+
+    ``namespace`` keeps findings on one namespace and what is in it. Raises InputError as ``can_reach``.
+    """
+    return PolicyLint(namespace=namespace).answer(world)
+
+
 def covers(
     owner_rules: Iterable[PolicyRule | Mapping[str, Any]], servant_rules: Iterable[PolicyRule | Mapping[str, Any]]
 ) -> Covered:
@@ -215,4 +260,17 @@ def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
     return verbs
 
 
-__all__ = ["can_i", "can_reach", "covers", "load", "minor_of", "reach", "what_can", "who_can"]
+__all__ = [
+    "can_i",
+    "can_reach",
+    "covers",
+    "diff",
+    "exposed",
+    "load",
+    "minor_of",
+    "policy_lint",
+    "reach",
+    "synthesize",
+    "what_can",
+    "who_can",
+]

@@ -143,7 +143,7 @@ def test_no_distinction_rests_on_colour_alone() -> None:
     assert set(STYLES) == set(DrawnKind) == {kind for column in COLUMNS for kind in column}
     for looks in (
         {(style.shape, style.bold) for style in STYLES.values()},
-        {(style.mermaid, style.bold) for style in STYLES.values()},
+        {(style.mermaid, style.bold, style.dotted) for style in STYLES.values()},
     ):
         assert len(looks) == len(STYLES)
 
@@ -478,7 +478,7 @@ MERMAID_LINE = re.compile(
     r"""flowchart\ LR
     |\ +(?:n|k)\d+[\[({>/\\]+"[^"\n]*"[\])}/\\]+:::\w+
     |\ +about\["[^"\n]*"\]:::about
-    |\ +n\d+\ (?:-->|-\.->|==>)(?:\|"[^"\n]*"\|)?\ n\d+
+    |\ +n\d+\ <?(?:-->|-\.->|==>|-\.-x)(?:\|"[^"\n]*"\|)?\ n\d+
     |\ +subgraph\ \w+\["[^"\n]*"\]
     |\ +end
     |\ +classDef\ \w+\ [\w:,# -]+""",

@@ -136,8 +136,10 @@ def test_policy_types(spec: Any, isolated: tuple[bool, bool], inert: tuple[Direc
 def test_policy_without_spec() -> None:
     """N-03a: the empty selector; N-04a: no rule is no traffic."""
     found = read("NetworkPolicy", None)
-    assert found == Policy(selects=Endpoints(own=True), ingress=(), types_derived=True)
-    assert (found.tier, found.order, found.ties) == (DEFAULT, math.inf, False)
+    assert found == Policy(
+        selects=Endpoints(own=True), order=1_000, prefix="knp.default.", ingress=(), types_derived=True
+    )
+    assert (found.tier, found.order, found.ties) == (DEFAULT, 1_000, False)
 
 
 def test_subject_and_written() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import graphsec as gs
 from graphsec.query import _saved
+from graphsec.query._catalogue import Catalogue
 
 ROOT = Path(__file__).parent.parent
 QUERIES = _saved.load_queries([_saved.builtin_directory()])
@@ -90,11 +91,15 @@ def test_a_small_edit_makes_the_finding_vanish(query: _saved.SavedQuery) -> None
 
 
 def test_nothing_of_a_fresh_cluster_is_found() -> None:
-    """All that is there is shipped with Kubernetes: told by content, whatever its name."""
+    """All that is there is shipped with Kubernetes: told by content, whatever its name. It has no pods to ask about."""
     fresh = gs.load(str(ROOT / "graphsec" / "data" / "defaults" / "1.36.json"))
-    assert {query.id: [str(item.subject) for item in _saved.run(query, fresh)] for query in QUERIES} == {
-        query.id: [] for query in QUERIES
+    access = [query for query in QUERIES if query.ask in ("who_can", "what_can", "can_i")]
+    assert {query.id: [str(item.subject) for item in _saved.run(query, fresh)] for query in access} == {
+        query.id: [] for query in access
     }
+    for query in set(QUERIES) - set(access):
+        with pytest.raises(gs.InputError, match="needs a pod or workload"):
+            _saved.run(query, fresh)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------
@@ -254,6 +259,177 @@ def test_a_failed_expectation_says_what_differs(tmp_path: Path) -> None:
         f"{queries}/query.yaml:1: bad: does not find User/alice; also finds User/bob",
         f"{queries}/query.yaml:1: good: no such folder or YAML file",
     ]
+
+
+# -- questions about flows ---------------------------------------------------------------------------------------
+
+ASKED = "ask: who_can\nverbs: [read]\nresource: secrets"
+
+
+def workload(name: str, namespace: str, *, port: int = 0, claim: bool = False, host: bool = False) -> dict[str, Any]:
+    """A Deployment of one replica, labelled `app: NAME`."""
+    labels = {"app": name}
+    container: dict[str, Any] = {"name": "main", "image": name}
+    if port:
+        container["ports"] = [{"containerPort": port}]
+    spec: dict[str, Any] = {"containers": [container], "hostNetwork": host}
+    if claim:
+        spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+
+
+def service(name: str, namespace: str, port: int, target: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"app": name}, "type": "LoadBalancer", "ports": [{"port": port, "targetPort": target}]},
+    }
+
+
+def isolation(namespace: str, app: str, spec: dict[str, Any]) -> dict[str, Any]:
+    selects = {"podSelector": {"matchLabels": {"app": app}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"{app}-policy", "namespace": namespace},
+        "spec": {**selects, **spec},
+    }
+
+
+#: `web` and `db` in shop, `tool` in ops; db takes in nobody but web, on the ports of PostgreSQL and of its metrics.
+SHOP = (
+    workload("web", "shop", port=8080),
+    workload("db", "shop", port=5432, claim=True),
+    workload("tool", "ops"),
+    workload("agent", "ops", host=True),
+    service("web", "shop", 80, 8080),
+    isolation(
+        "shop",
+        "db",
+        {
+            "ingress": [
+                {
+                    "from": [{"podSelector": {"matchLabels": {"app": "web"}}}],
+                    "ports": [{"port": 5432}, {"port": 9187}],
+                }
+            ]
+        },
+    ),
+)
+
+
+def found_in(folder: Path, asked: str, *objects: dict[str, Any]) -> list[str]:
+    """Findings of a query on objects, each with what it says of ports, verdict or id."""
+    query = load_one(folder, edited(ASKED, asked))
+    answer = _saved.run(query, gs.load({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+    assert all(
+        len(item.row(wide=wide)) == len(answer.question.columns(wide=wide)) for item in answer for wide in (False, True)
+    )
+    return [query.parameters.finding(item) for item in answer]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("to: shop/db", ["Deployment/shop/web"]),
+        ("to: shop/db\nport: 9187\nprotocol: TCP", ["Deployment/shop/web"]),
+        ("to: shop/db\nport: 9188", []),
+        ("to: shop/db\nexcept_ports: TCP 5432,9187", []),
+        ("from: shop/web\nto: shop/db\nfind: destination", ["Deployment/shop/db"]),
+        ("to_ports: [5432, 3306]", ["Deployment/shop/web"]),
+        ("to_ports: [9187]", []),
+        ("to_ports: [8080]\npod_network: true", ["Deployment/ops/tool", "Deployment/shop/db"]),
+        ("to_claims: true", ["Deployment/shop/web"]),
+        ("to_claims: true\nto_ports: [8080]", []),
+        ("from: ops/*\nto: shop/*\nfold: namespace\nbetween_namespaces: true", ["Namespace/ops"]),
+        ("to: shop/*\nfold: namespace\nbetween_namespaces: true\nexcept_from: [ops]\npod_network: true", []),
+        (
+            "to: 169.254.169.254\nport: 80\npod_network: true",
+            ["Deployment/ops/tool", "Deployment/shop/db", "Deployment/shop/web"],
+        ),
+    ],
+)
+def test_reach_by_its_ends_and_ports(tmp_path: Path, asked: str, found: list[str]) -> None:
+    assert found_in(tmp_path, f"ask: reach\n{asked}", *SHOP) == found
+
+
+def test_a_service_leads_to_a_port_that_no_container_declares(tmp_path: Path) -> None:
+    objects = [workload("web", "shop"), workload("db", "shop"), service("db", "shop", 80, 3306)]
+    assert found_in(tmp_path, "ask: reach\nto_ports: [3306]\npod_network: true", *objects) == ["Deployment/shop/web"]
+    assert found_in(tmp_path, "ask: reach\nto_ports: [80]\npod_network: true", *objects) == []
+
+
+def test_only_ports_that_the_destination_serves_are_shown(tmp_path: Path) -> None:
+    query = load_one(tmp_path, edited(ASKED, "ask: reach\nto_ports: [5432, 9187]"))
+    [flow] = _saved.run(query, gs.load({"apiVersion": "v1", "kind": "List", "items": list(SHOP)}))
+    assert str(flow.ports) == "TCP 5432"
+
+
+def test_an_end_that_is_not_in_the_input(tmp_path: Path) -> None:
+    query = load_one(tmp_path, edited(ASKED, "ask: reach\nto: kube-system/*"))
+    answer = _saved.run(query, gs.load({"apiVersion": "v1", "kind": "List", "items": list(SHOP)}))
+    assert not answer
+    assert not answer.complete
+    assert "unknown namespace `kube-system`" in answer.warnings
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("origins: [internet]", {"Deployment/shop/web", "Deployment/ops/agent"}),
+        ("origins: [internet]\nexcept_routes: [hostNetwork]", {"Deployment/shop/web"}),
+        ("origins: [internet]\nexcept_routes: [LoadBalancer, NodePort]", {"Deployment/ops/agent"}),
+        ("origins: [internet]\nexcept_routes: [hostNetwork]\nexcept_namespaces: [shop]", set()),
+        ("origins: [namespaces]", {"Deployment/shop/web", "Deployment/ops/tool", "Deployment/ops/agent"}),
+        ("origins: [new-pods]\nexcept_namespaces: [ops]", {"Deployment/shop/db", "Deployment/shop/web"}),
+    ],
+)
+def test_exposed_by_its_origins(tmp_path: Path, asked: str, found: set[str]) -> None:
+    assert set(found_in(tmp_path, f"ask: exposed\n{asked}", *SHOP)) == found
+
+
+def test_policy_lint_by_its_findings(tmp_path: Path) -> None:
+    assert found_in(tmp_path, "ask: policy_lint\nfindings: [NP-L20, NP-L01]", *SHOP) == ["Deployment/shop/web"]
+    assert found_in(tmp_path, "ask: policy_lint\nfindings: [NP-L20]\nat_least: high", *SHOP) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("ask: reach\nport: 70000", "no port: 70000"),
+        ("ask: reach\nprotocol: ICMP", "unknown protocol `ICMP`"),
+        ("ask: reach\nfold: pod", "'pod' is none of workload, namespace"),
+        ("ask: reach\nfind: both", "'both' is none of source, destination"),
+        ("ask: reach\nexcept_ports: '53'", "no ports: `53`"),
+        ("ask: reach\nto: a/b\nto_claims: true", "`to` excludes `to_ports` and `to_claims`"),
+        ("ask: exposed\norigins: []", "`origins` is empty"),
+        ("ask: exposed", "required key `origins` is missing"),
+        ("ask: policy_lint\nfindings: [NP-L99]", "`NP-L99` is no finding of lint"),
+        ("ask: policy_lint\nfindings: []", "`findings` is empty"),
+    ],
+)
+def test_a_bad_question_about_flows_is_refused(tmp_path: Path, asked: str, message: str) -> None:
+    assert message in refusal(tmp_path, edited(ASKED, asked))
+
+
+def test_a_catalogue_answers_what_the_input_supports() -> None:
+    """RBAC alone answers nothing about flows; both halves are asked, and what is not answered is said."""
+    catalogue = Catalogue(queries=tuple(QUERIES), counted=True)
+    answer = catalogue.answer(gs.load(objects("alice")))
+    refused = {item.query.id for item in answer if item.found is None}
+    assert refused == {query.id for query in QUERIES if query.ask in ("reach", "exposed", "policy_lint")}
+    assert not answer.complete
+    assert any(warning.startswith("not answered: GS-Q-0") for warning in answer.warnings)
+    assert {item.row(wide=False)[2] for item in answer if item.query.id in refused} == {"-"}
+    flows = [query for query in QUERIES if query.id in refused]
+    with pytest.raises(gs.InputError, match="needs a pod or workload"):
+        Catalogue(queries=tuple(flows), counted=True).answer(gs.load(objects("alice")))
 
 
 # -- the demonstration cluster -----------------------------------------------------------------------------------

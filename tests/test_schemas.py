@@ -7,15 +7,23 @@ from functools import cache
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
+from conftest import ROOT
 from test_outputs import LOADED, manifests
 
 import graphsec as gs
 from graphsec.model.rbac import Target
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
+from graphsec.query.can_reach import CanReach
+from graphsec.query.explain_flow import ExplainFlow
+from graphsec.query.exposed import Exposed
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import Matrix
+from graphsec.query.policy_lint import PolicyLint
+from graphsec.query.reach import Reach
+from graphsec.query.synthesize import Synthesize
 from graphsec.query.what_can import WhatCan
 from graphsec.query.who_can import WhoCan
 from graphsec.render import Options, renderers
@@ -72,6 +80,40 @@ QUESTIONS: list[Any] = [
     Bindings(),
     Inspect(),
 ]
+
+
+FLOW_QUESTIONS: list[Any] = [
+    Reach(),
+    Reach(fold="namespace", port=53),
+    Reach(fold="none", destination="shop/postgres"),
+    ExplainFlow(packet=CanReach(source="shop/frontend", destination="shop/postgres", port=5432)),
+    ExplainFlow(packet=CanReach(source="shop/frontend", destination="shop/frontend", port=8080)),
+    ExplainFlow(packet=CanReach(source="shop/*", destination="internet", port=443)),
+    Exposed(),
+    PolicyLint(),
+    Synthesize(),
+]
+
+
+@pytest.mark.parametrize("question", FLOW_QUESTIONS, ids=lambda question: question.command())
+def test_answers_about_flows_are_valid(question: Any) -> None:
+    answer: gs.Answer[Any] = question.answer(shop())
+    assert answer.items
+    assert errors(answer.envelope()) == []
+
+
+def test_differences_of_flows_are_valid() -> None:
+    lines = (ROOT / "fixtures" / "shop" / "policies.yaml").read_text().replace("promethius", "prometheus")
+    policies = [msgspec.yaml.decode(document) for document in lines.split("\n---\n")]
+    new = gs.load(ROOT / "fixtures" / "shop", *policies)
+    answer = gs.diff(shop(), new)
+    assert [change.change for change in answer] == ["gained"]
+    assert errors(answer.envelope()) == []
+
+
+@cache
+def shop() -> gs.World:
+    return gs.load(ROOT / "fixtures" / "shop")
 
 
 @pytest.mark.parametrize("name", ["hostile", "defaults", "dangling", "broken", "people"])

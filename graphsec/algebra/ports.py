@@ -16,7 +16,7 @@ MIN_PORT, MAX_PORT = 1, 65535
 #: Ports of one protocol lie on the number line behind those of the one before; 0 keeps them from touching.
 _STRIDE = MAX_PORT + 1
 _BASE = {protocol: index * _STRIDE for index, protocol in enumerate(PROTOCOLS)}
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?$")
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?$")
 
 
 class PortSet(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +83,8 @@ class PortSet(msgspec.Struct, frozen=True, gc=False):
 
     def __contains__(self, item: tuple[str, int]) -> bool:
         protocol, port = item
-        return protocol in _BASE and _spans.contains(self.spans, _BASE[protocol] + port)
+        inside = protocol in _BASE and MIN_PORT <= port <= MAX_PORT
+        return inside and _spans.contains(self.spans, _BASE[protocol] + port)
 
     def __len__(self) -> int:
         return sum(high - low + 1 for low, high in self.spans)

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from graphsec.errors import UsageError
 
 COMMANDS = (
-    "who-can", "can-i", "what-can", "matrix", "bindings", "reach", "inspect", "query", "explain", "schema", "collect",
+    "who-can", "can-i", "what-can", "matrix", "bindings", "reach", "exposed", "diff", "policy", "inspect", "query", "explain", "schema", "collect",
     "completion", "doctor", "version",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · who can reach X [on PORT]"
+#: Commands that are groups of commands.
+_GROUPS = ("policy", "query")
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
@@ -21,7 +23,7 @@ SWITCHES = (
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-n", "-o", "--as", "--as-group", "--cni", "--default-namespace", "--exclude", "--filename", "--fold", "--k8s-version",
+    "-f", "-n", "-o", "--as", "--as-group", "--cni", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--fold", "--k8s-version",
     "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
     "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
     "--subject", "--subresource",
@@ -39,7 +41,11 @@ def canonical(args: Sequence[str]) -> list[str]:
     if words[0] in COMMANDS:
         # The order of what a command takes is its own; only flags in front of it move behind.
         at = _position(args, words[0])
-        return [words[0], *args[:at], *args[at + 1 :]] if len(args) > 1 or words[0] != "query" else ["query", "--help"]
+        return (
+            [words[0], *args[:at], *args[at + 1 :]]
+            if len(args) > 1 or words[0] not in _GROUPS
+            else [words[0], "--help"]
+        )
     sentence = _sentence(words)
     if sentence is None:
         raise UsageError(f"unknown command `{words[0]}`{_suggestion(words)}", help=f"commands: {', '.join(COMMANDS)}")

@@ -21,6 +21,7 @@ from graphsec.query.can_i import CanI
 from graphsec.query.can_reach import CanReach
 from graphsec.query.explain_flow import ExplainFlow
 from graphsec.query.explain_flow import text as flow_text
+from graphsec.query.exposed import Exposed
 from graphsec.query.flow_diff import CHANGED, GAINED, LOST, FlowDiff
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import SENSITIVE, VERBS, Column, Matrix
@@ -298,6 +299,27 @@ def _flows_line(answer: Any) -> str:
     open_ends = sum(not flow.ports for flow in answer)
     possible = f", {open_ends:,} of them only possible" if open_ends else ""
     return f"{counted(len(answer), 'flow')}{possible}"
+
+
+@app.command("exposed")
+@with_common
+def exposed(common: Common) -> int:
+    """What the internet, other namespaces and pods to come can open, by which way; `-n` keeps one namespace's workloads."""
+    world = session.open_world(common)
+    answer = session.warned(Exposed(namespace=common.scope).answer(world), namespace_or_suggest(common.scope, world))
+    return session.deliver(answer, common, [_exposures_line(answer)])
+
+
+def _exposures_line(answer: Any) -> str:
+    open_ = [item for item in answer if item.verdict != "no"]
+    workloads = len({item.workload for item in open_ if item.origin == "internet"})
+    words = [
+        counted(len(open_), "exposure"),
+        f"{counted(workloads, 'workload')} open to the internet or the network of the nodes",
+        f"{sum(item.verdict == 'possible' for item in open_):,} only possible",
+        f"{len(answer) - len(open_):,} blocked by policies",
+    ]
+    return ", ".join(words)
 
 
 @app.command("diff")

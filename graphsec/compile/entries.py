@@ -25,10 +25,10 @@ RuleKey = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read what the input leaves open: unknown addresses for or against, equal priorities in which order (A-04)."""
+    """How to read what the input leaves open, such as unknown addresses (N-12d) and the order of equal priorities (A-04):
+    against what is asked for, or ``generous``."""
 
     generous: bool = False
-    reverse_ties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,34 @@ class _State:
     pieces: tuple[Piece, ...]
 
 
+@dataclass(slots=True)
+class _Outcome:
+    """What became of pieces: some are settled, ``open`` are for the policies behind, and of the ``doubtful`` a Pass may
+    have matched, so that what is allowed or passed on there is certain only if the next tier allows it."""
+
+    open: list[Piece]
+    doubtful: list[Piece] = field(default_factory=list)
+    allowed: list[tuple[RuleKey, Piece]] = field(default_factory=list)
+    passed: list[Piece] = field(default_factory=list)
+    denied: list[Piece] = field(default_factory=list)
+
+    def take(self, action: Action, rule: RuleKey, traffic: int, gain: int, lose: int) -> None:
+        """One rule: it matches for the peers ``gain``, and keeps ``lose`` from the rules behind it."""
+        hits, rest = _split(self.open, traffic, gain, lose)
+        if action is Action.PASS:
+            self.doubtful = self.doubtful + _split(self.open, traffic, lose & ~gain, 0)[0]
+        if action is Action.DENY:
+            self.denied += _split(self.open, traffic, gain | lose, 0)[0]
+        self.open = rest
+        taken, self.doubtful = _split(self.doubtful, traffic, gain, lose if action is Action.DENY else gain)
+        if action is not Action.DENY:
+            self.passed += taken
+        if action is Action.PASS:
+            self.passed += hits
+        elif action is Action.ALLOW:
+            self.allowed += [(rule, piece) for piece in _merged(hits)]
+
+
 class Solver:
     """Solves one direction of one reading."""
 
@@ -73,7 +101,8 @@ class Solver:
         self._placed = policies.placed
         self._direction = direction
         self._reading = reading
-        self._tiers = list(policies.tiers(direction, reverse_ties=reading.reverse_ties))
+        self._policies = policies
+        self._tiers = list(policies.tiers(direction))
         self._ledger = _Ledger()
         self._intersections: dict[tuple[int, int], int] = {}
         self._full: tuple[Piece, ...] = ((universe.traffic.all, self._masks.bits(self._masks.whole)),)
@@ -219,35 +248,50 @@ class Solver:
     ) -> tuple[Piece, ...]:
         """Allows what the rules allow; gives what goes on to the next tier."""
         passed: list[Piece] = []
-        open_pieces = list(pieces)
-        # Behind a Pass that may match: what is allowed or passed on there is certain only if the next tier allows it.
-        doubtful: list[Piece] = []
-        for number in applying:
-            policy = self._placed[number]
-            for position, rule in enumerate(self._rules(number)):
-                gain, lose = self._matching(rule, policy, marks)
-                if not gain | lose:
-                    continue
-                for traffic, destinations in self._universe.port_bits(rule.ports):
-                    at_peers = destinations is not None and self._direction is Direction.EGRESS
-                    if destinations is not None and not at_peers and destinations not in marks:
-                        continue
-                    only = self._masks.bits(destinations) if destinations is not None and at_peers else -1
-                    if rule.action is Action.PASS:
-                        doubtful += _split(open_pieces, traffic, lose & ~gain & only, 0)[0]
-                    hits, open_pieces = _split(open_pieces, traffic, gain & only, lose & only)
-                    kept = lose if rule.action is Action.DENY else gain
-                    taken, doubtful = _split(doubtful, traffic, gain & only, kept & only)
-                    if rule.action is not Action.DENY:
-                        passed += taken
-                    if rule.action is Action.PASS:
-                        passed += hits
-                    elif rule.action is Action.ALLOW:
-                        for hit_traffic, peers in _merged(hits):
-                            self._allow(subjects, self._masks.add_bits(peers), hit_traffic, (number, position))
+        left = _Outcome(open=list(pieces))
+        for tied in self._policies.tied(applying):
+            outcomes = [self._policy(number, marks, left.open, left.doubtful) for number in tied]
+            left = outcomes[0] if len(outcomes) == 1 else self._in_any_order(outcomes)
+            for rule, (traffic, peers) in left.allowed:
+                self._allow(subjects, self._masks.add_bits(peers), traffic, rule)
+            passed += left.passed
         if not applying or tier.default is Action.PASS:
-            passed += open_pieces + doubtful
+            passed += left.open + left.doubtful
         return _merged(passed)
+
+    def _policy(self, number: int, marks: frozenset[int], open_pieces: list[Piece], doubtful: list[Piece]) -> _Outcome:
+        """What the rules of one policy make of the pieces."""
+        policy = self._placed[number]
+        out = _Outcome(open=open_pieces, doubtful=doubtful)
+        for position, rule in enumerate(self._rules(number)):
+            gain, lose = self._matching(rule, policy, marks)
+            if not gain | lose:
+                continue
+            for traffic, destinations in self._universe.port_bits(rule.ports):
+                at_peers = destinations is not None and self._direction is Direction.EGRESS
+                if destinations is not None and not at_peers and destinations not in marks:
+                    continue
+                only = self._masks.bits(destinations) if destinations is not None and at_peers else -1
+                out.take(rule.action, (number, position), traffic, gain & only, lose & only)
+        return out
+
+    def _in_any_order(self, outcomes: list[_Outcome]) -> _Outcome:
+        """Of policies of which nobody knows which is read first (A-04): what is so in every order, or in some."""
+        allowed = [pair for outcome in outcomes for pair in outcome.allowed]
+        passed = [piece for outcome in outcomes for piece in outcome.passed]
+        denied = [piece for outcome in outcomes for piece in outcome.denied]
+        doubtful = [piece for outcome in outcomes for piece in outcome.doubtful]
+        open_pieces = outcomes[0].open
+        for outcome in outcomes[1:]:
+            open_pieces = _common(open_pieces, outcome.open)
+        if not self._reading.generous:
+            # What one allows and another passes on is certain if the next tier allows it.
+            passed = _without(passed, denied)
+            contested = [*denied, *passed, *doubtful]
+            allowed = [(rule, kept) for rule, piece in allowed for kept in _without([piece], contested)]
+            settled = [*denied, *passed, *(piece for _, piece in allowed)]
+            doubtful = _without(doubtful, settled)
+        return _Outcome(open=open_pieces, doubtful=doubtful, allowed=allowed, passed=passed, denied=denied)
 
     def _matching(self, rule: Rule, policy: Placed, marks: frozenset[int]) -> tuple[int, int]:
         """The peers that a rule gains, and those that it takes from the rules behind it, for the subjects with the marks."""
@@ -302,6 +346,21 @@ def _split(pieces: list[Piece], traffic: int, gain: int, lose: int) -> tuple[lis
         if peers & ~lose:
             rest.append((common, peers & ~lose))
     return hits, rest
+
+
+def _without(pieces: list[Piece], taken: Iterable[Piece]) -> list[Piece]:
+    for traffic, peers in taken:
+        pieces = _split(pieces, traffic, 0, peers)[1]
+    return pieces
+
+
+def _common(pieces: list[Piece], others: list[Piece]) -> list[Piece]:
+    return [
+        (traffic & other_traffic, peers & other_peers)
+        for traffic, peers in pieces
+        for other_traffic, other_peers in others
+        if traffic & other_traffic and peers & other_peers
+    ]
 
 
 def _merged(pieces: Iterable[Piece]) -> tuple[Piece, ...]:

@@ -53,12 +53,11 @@ class Flows:
     @cached_property
     def readings(self) -> tuple[Reading, ...]:
         """How the input may be read; one where it leaves nothing open."""
-        generous = (False, True) if self._is_open else (False,)
-        orders = (False, True) if self.policies.ties else (False,)
-        return tuple(Reading(generous=open_, reverse_ties=order) for open_ in generous for order in orders)
+        is_open = self.is_open or bool(self.policies.ties)
+        return (Reading(), Reading(generous=True)) if is_open else (Reading(),)
 
     @property
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether some peer's meaning is not certain: a pod without address against a block, a domain name."""
         domains = any(
             isinstance(term, model.Domains)

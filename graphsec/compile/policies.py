@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from graphsec.compile.profile import Profile
 from graphsec.model.cluster import Cluster
@@ -30,7 +31,7 @@ class Placed:
 
     @property
     def key(self) -> tuple[float, str, str]:
-        return self.body.order, self.ref.name, self.ref.namespace or ""
+        return self.body.order, self.body.prefix + self.ref.name, self.ref.namespace or ""
 
     def rule_source(self, direction: Direction, rule: Rule) -> Source:
         """The line of a rule, that of the policy where none is known."""
@@ -49,18 +50,22 @@ class Policies:
     unknown_tiers: tuple[tuple[Placed, str], ...] = ()
     address_sets: tuple[tuple[Ref, LabelledAddresses], ...] = ()
 
-    def tiers(self, direction: Direction, *, reverse_ties: bool = False) -> Iterator[tuple[Tier, list[int]]]:
+    def tiers(self, direction: Direction) -> Iterator[tuple[Tier, list[int]]]:
         """The numbers of the policies of each tier that say something about the direction, in order."""
         by_tier: dict[Tier, list[int]] = defaultdict(list)
         for number, policy in enumerate(self.placed):
             if policy.body.rules(direction) is not None:
                 by_tier[policy.tier].append(number)
-        for tier in sorted(by_tier):
-            yield tier, self._ordered(by_tier[tier], reverse_ties=reverse_ties)
+        yield from sorted(by_tier.items())
 
-    def _ordered(self, numbers: Sequence[int], *, reverse_ties: bool) -> list[int]:
-        names = sorted(numbers, key=lambda number: self.placed[number].key[1:], reverse=reverse_ties)
-        return sorted(names, key=lambda number: self.placed[number].body.order)
+    def tied(self, numbers: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """Ordered policies of one tier, those of equal priority together where the API leaves their order open (A-04)."""
+        for _, group in groupby(numbers, key=self._place):
+            yield tuple(group)
+
+    def _place(self, number: int) -> tuple[float, int]:
+        body = self.placed[number].body
+        return body.order, -1 if body.ties else number
 
     @cached_property
     def ties(self) -> tuple[tuple[int, ...], ...]:

@@ -123,11 +123,7 @@ class _Tracer:
         stages: list[Stage] = []
         ends: set[str] = set()
         for tier, numbers in self._flows.policies.tiers(self._direction):
-            selecting = [
-                policy
-                for policy in (self._flows.policies.placed[number] for number in numbers)
-                if self._selects(policy)
-            ]
+            selecting = [number for number in numbers if self._selects(self._placed(number))]
             if not selecting:
                 continue
             stage, outcomes = self._stage(tier, selecting)
@@ -165,34 +161,49 @@ class _Tracer:
     def _holds(self, mask: int, point: Point) -> bool:
         return bool(self._universe.masks.contains(mask, np.array([point.number], np.int32))[0])
 
-    def _stage(self, tier: Tier, policies: list[Placed]) -> tuple[Stage, set[str]]:
+    def _stage(self, tier: Tier, numbers: list[int]) -> tuple[Stage, set[str]]:
         """The tier, and every outcome that the input leaves possible."""
         trials: list[Trial] = []
         decided, outcome = -1, tier.default.value
         unsure: set[str] = set()
-        for policy in policies:
-            for rule in policy.body.rules(self._direction) or ():
-                own = self._own(policy, rule)
-                if own is Match.NO:
-                    continue
-                trial = self._trial(policy, rule, reached=decided < 0)
-                if own is Match.MAYBE:
-                    trial = self._doubted(trial)
-                trials.append(trial)
-                if decided < 0 and trial.hit:
-                    decided = len(trials) - 1
-                    outcome = rule.action.value
-                elif decided < 0 and Match.NO not in (trial.peer, trial.port):
-                    unsure.add(rule.action.value)
+        for tied in self._flows.policies.tied(numbers):
+            hits: list[int] = []
+            for policy in map(self._placed, tied):
+                hit = False
+                for trial in self._trials(policy, open_=decided < 0):
+                    trials.append(trial if not hit else replace(trial, reached=False))
+                    if decided >= 0 or hit:
+                        continue
+                    if trial.hit:
+                        hit = True
+                        hits.append(len(trials) - 1)
+                    elif Match.NO not in (trial.peer, trial.port):
+                        unsure.add(trial.action.value)
+            if hits:
+                decided = hits[0]
+                outcome = trials[decided].action.value
+                # Which of equal priority is read first is undefined (A-04).
+                unsure.update(trials[number].action.value for number in hits)
         outcomes = {outcome, *unsure}
         stage = Stage(
             tier=tier.name,
             outcome=outcome if len(outcomes) == 1 else "unknown",
-            policies=tuple((policy.ref, policy.source) for policy in policies),
+            policies=tuple((policy.ref, policy.source) for policy in map(self._placed, numbers)),
             trials=tuple(trials),
             decided=decided,
         )
         return stage, outcomes
+
+    def _placed(self, number: int) -> Placed:
+        return self._flows.policies.placed[number]
+
+    def _trials(self, policy: Placed, *, open_: bool) -> Iterator[Trial]:
+        """The rules that apply to the end, each held against the packet."""
+        for rule in policy.body.rules(self._direction) or ():
+            own = self._own(policy, rule)
+            if own is not Match.NO:
+                trial = self._trial(policy, rule, reached=open_)
+                yield self._doubted(trial) if own is Match.MAYBE else trial
 
     def _own(self, policy: Placed, rule: Rule) -> Match:
         """Whether the rule applies to the end at all."""

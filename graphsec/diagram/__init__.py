@@ -10,10 +10,12 @@ from graphsec.diagram.fold import Fold, Sheet
 from graphsec.diagram.fold import fold as _fold
 from graphsec.diagram.layout import RenderError, run_dot, run_dot_svg
 from graphsec.diagram.mermaid import MAX_EDGES, MAX_TEXT, write_mermaid, write_mermaid_text
-from graphsec.diagram.parts import STYLES, Arrow, DrawnKind, Line, Style, Vertex
+from graphsec.diagram.parts import STYLES, Arrow, DrawnKind, Isolation, Line, Share, Style, Vertex
 from graphsec.diagram.words import shorten, too_large, what_was_done
 
-__all__ = ["STYLES", "Arrow", "Diagram", "DrawnKind", "Fold", "Line", "RenderError", "Style", "Vertex", "draw"]
+__all__ = [
+    "STYLES", "Arrow", "Diagram", "DrawnKind", "Fold", "Isolation", "Line", "RenderError", "Share", "Style", "Vertex", "draw",
+]  # fmt: skip
 
 #: More nodes than this on one page are not read any more.
 MAX_NODES = 150
@@ -99,11 +101,12 @@ def draw(
     title: str,
     fold: Fold = "namespace",
     max_nodes: int = MAX_NODES,
+    max_arrows: int | None = None,
     notes: Sequence[str] = (),
 ) -> Diagram:
     """Fold ``vertices`` and ``arrows`` (ends are keys of vertices) and lay them out from left to right.
 
-    ``notes`` are sentences of the caller on what the picture leaves out. Raises UsageError for an unknown fold.
+    ``max_arrows`` folds harder above so many arrows, unless nothing is to be folded. ``notes`` are sentences of the caller on what the picture leaves out. Raises UsageError for an unknown fold.
     """
-    sheet = _fold(vertices, arrows, by=fold, max_nodes=max_nodes)
+    sheet = _fold(vertices, arrows, by=fold, max_nodes=max_nodes, max_arrows=max_arrows)
     return Diagram(title=title, sheet=sheet, max_nodes=max_nodes, notes=tuple(notes))

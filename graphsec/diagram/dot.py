@@ -6,25 +6,49 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from graphsec.diagram.fold import Box, Link, Sheet
+from graphsec.diagram.fold import Box, Sheet, Strand, strands
 from graphsec.diagram.parts import COLUMNS, STYLES, Line, Style
-from graphsec.diagram.words import box_lines, drawn_kinds, frames, legend_lines, link_lines, shorten
+from graphsec.diagram.words import (
+    Outline,
+    box_lines,
+    drawn_kinds,
+    frames,
+    legend_lines,
+    link_lines,
+    outline,
+    shorten,
+)
+from graphsec.diagram.wrap import side_by_side
 
 #: Nothing else is ever written: no URL, href, image, shapefile, ports or tooltips.
 ATTRIBUTES = frozenset({
-    "arrowsize", "bgcolor", "color", "fillcolor", "fontcolor", "fontname", "fontsize", "height", "label", "labeljust",
+    "arrowhead", "arrowsize", "bgcolor", "color", "dir", "fillcolor", "fontcolor", "fontname", "fontsize", "height", "label", "labeljust",
     "labelloc", "margin", "nodesep", "penwidth", "peripheries", "rankdir", "ranksep", "shape", "style",
 })  # fmt: skip
 
 _INK, _GREY, _PALE = "#24292F", "#6E7781", "#C9CFD6"
 
 #: Dashes and widths, never colour alone.
-_ARROWS = {Line.SOLID: {}, Line.DASHED: {"style": "dashed"}, Line.BOLD: {"penwidth": "2.4", "color": _INK}}
+_ARROWS = {
+    Line.SOLID: {},
+    Line.DASHED: {"style": "dashed"},
+    Line.BOLD: {"penwidth": "2.4", "color": _INK},
+    Line.POSSIBLE: {"style": "dashed"},
+    Line.LOST: {"style": "dashed"},
+    Line.DENIED: {"style": "dotted", "penwidth": "1.8", "arrowhead": "tee", "color": _INK},
+}
+
+_OUTLINES = {
+    Outline.BOTH: {"penwidth": "2.2", "color": _INK},
+    Outline.INGRESS: {"penwidth": "2.2", "color": _INK, "style": "filled,dashed"},
+    Outline.EGRESS: {"penwidth": "2.2", "color": _INK, "style": "filled,dotted"},
+    Outline.OPEN: {},
+}
 
 
 def write_dot(sheet: Sheet, *, title: str, notes: Sequence[str]) -> str:
     """The whole picture: title and notes on top, a frame per namespace of several boxes, arrows, legend."""
-    lines = [*_head([title, *notes]), *_boxes(sheet), *_arrows(sheet.links), *_legend(sheet), "}"]
+    lines = [*_head([title, *notes]), *_boxes(sheet), *_arrows(strands(sheet)), *_wrapped(sheet), *_legend(sheet), "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -59,7 +83,7 @@ def _boxes(sheet: Sheet) -> Iterator[str]:
 
 
 def _box(box: Box, *, clustered: bool) -> str:
-    looks = _looks(STYLES[box.kind])
+    looks = _looks(STYLES[box.kind]) | _OUTLINES[outline(box.isolation)]
     if len(box.members) > 1:
         looks["peripheries"] = "2"
     return _attributes(label=_centred(box_lines(box, clustered=clustered)), **looks)
@@ -75,11 +99,17 @@ def _looks(style: Style) -> dict[str, str]:
     return looks | ({"penwidth": "2.2"} if style.bold else {})
 
 
-def _arrows(links: Iterable[Link]) -> Iterator[str]:
-    for link in links:
-        words = link_lines(link)
+def _arrows(drawn: Iterable[Strand]) -> Iterator[str]:
+    for strand in drawn:
+        link, words = strand.link, link_lines(strand.link)
         looks = _ARROWS[link.style] | ({"label": _centred(words)} if words else {})
+        looks |= {"dir": "both"} if strand.both else {}
         yield f"  n{link.tail} -> n{link.head}" + (f" {_attributes(**looks)};" if looks else ";")
+
+
+def _wrapped(sheet: Sheet) -> Iterator[str]:
+    """Unseen arrows put parts that nothing connects side by side."""
+    return (f"  n{left} -> n{right} {_attributes(style='invis')};" for left, right in side_by_side(sheet))
 
 
 def _legend(sheet: Sheet) -> Iterator[str]:

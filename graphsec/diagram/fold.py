@@ -10,7 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from graphsec.diagram.parts import BINDINGS, Arrow, DrawnKind, Line, Vertex
+from graphsec.algebra.ports import NO_PORTS, PortSet
+from graphsec.diagram.parts import BINDINGS, Arrow, DrawnKind, Isolation, Line, Share, Vertex
 from graphsec.errors import UsageError
 
 Fold = Literal["namespace", "class", "workload", "none"]
@@ -28,6 +29,27 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     #: In canonical order.
     members: tuple[Vertex, ...]
 
+    @property
+    def isolation(self) -> Isolation | None:
+        """That of all members together."""
+        if len(self.members) == 1:
+            return self.members[0].isolation
+        known = {member.isolation for member in self.members if member.isolation is not None}
+        if len(known) <= 1:
+            return next(iter(known), None)
+        return Isolation(ingress=_joint({one.ingress for one in known}), egress=_joint({one.egress for one in known}))
+
+    @property
+    def inner(self) -> PortSet:
+        """What each of the members, or some of them, may do in itself."""
+        if len(self.members) == 1:
+            return self.members[0].inner
+        return PortSet.union_of({member.inner for member in self.members})
+
+
+def _joint(shares: set[Share]) -> Share:
+    return shares.pop() if len(shares) == 1 else Share.SOME
+
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A drawn arrow between two boxes by index: all arrows of one style between their members."""
@@ -38,12 +60,13 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     labels: frozenset[str] = frozenset()
     #: Bindings that this arrow stands for.
     via: frozenset[Vertex] = frozenset()
+    ports: PortSet = NO_PORTS
 
     @property
     def looks(self) -> Hashable:
         """What two arrows must share for their ends to be folded; which binding it was is not part of it."""
         through = frozenset([(binding.kind, binding.group) for binding in self.via]) if self.via else None
-        return (self.style, self.labels, through)
+        return (self.style, self.labels, through, self.ports)
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +78,36 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     lost: str = ""
 
 
-def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_nodes: int) -> Sheet:
+class Strand(msgspec.Struct, frozen=True, gc=False):
+    """A link as it is drawn: with the one that leads back, where the two look the same."""
+
+    link: Link
+    both: bool = False
+
+
+def strands(sheet: Sheet) -> list[Strand]:
+    """One for each arrow of the picture."""
+    back = {(link.head, link.tail, link.looks, link.via) for link in sheet.links if link.tail != link.head}
+    drawn = []
+    for link in sheet.links:
+        both = (link.tail, link.head, link.looks, link.via) in back
+        if not both or link.tail < link.head:
+            drawn.append(Strand(link, both))
+    return drawn
+
+
+def fold(
+    vertices: Iterable[Vertex],
+    arrows: Iterable[Arrow],
+    *,
+    by: Fold,
+    max_nodes: int,
+    max_arrows: int | None = None,
+) -> Sheet:
     """The graph folded ``by``; above ``max_nodes`` folded harder, and only as far as needed.
 
     What loses detail must pay in clarity: then arrows are at most half as many as ``max_nodes``.
+    ``max_arrows`` is for webs, in which anything may lead to anything: more arrows than that fold it harder too.
     Raises UsageError for an unknown fold.
     """
     if by not in _EXACT:
@@ -67,22 +116,30 @@ def fold(vertices: Iterable[Vertex], arrows: Iterable[Arrow], *, by: Fold, max_n
     for exact in _EXACT[by]:
         sheet = exact(sheet)
     lossy = _LOSSY[by]
+    if max_arrows is not None and lossy:
+        fits = len(sheet.boxes) <= max_nodes and len(strands(sheet)) <= max_arrows
+        return sheet if fits else _first_readable(sheet, _WEB_STEPS, max_nodes)
     if not lossy or len(sheet.boxes) <= max_nodes:
         return sheet
     if len(sheet.boxes) > _FAR * max_nodes:
         lossy = _FAR_STEPS
     else:
         sheet = _twins_and_bindings(_by_kind)(sheet)
+    return sheet if _readable(sheet, max_nodes) else _first_readable(sheet, lossy, max_nodes)
+
+
+def _first_readable(sheet: Sheet, steps: Sequence[_Lossy], max_nodes: int) -> Sheet:
     harder = sheet
-    for step in lossy:
-        if _readable(harder, max_nodes):
-            break
+    for step in steps:
         harder = step(sheet, max_nodes)
+        # A step that found nothing to fold gives the sheet itself.
+        if harder is not sheet and _readable(harder, max_nodes):
+            break
     return harder
 
 
 def _readable(sheet: Sheet, max_nodes: int) -> bool:
-    return len(sheet.boxes) <= max_nodes and (not sheet.lost or 2 * len(sheet.links) <= max_nodes)
+    return len(sheet.boxes) <= max_nodes and (not sheet.lost or 2 * len(strands(sheet)) <= max_nodes)
 
 
 def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
@@ -95,6 +152,7 @@ def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
             head=index[arrow.head],
             style=arrow.style,
             labels=frozenset((arrow.label,)) if arrow.label else frozenset(),
+            ports=arrow.ports,
         )
         for arrow in arrows
     ]
@@ -120,11 +178,13 @@ def _merged(links: Sequence[Link], place: Mapping[int, int] | Sequence[int]) -> 
     merged = []
     for _, same in groupby(sorted(range(len(links)), key=keys.__getitem__), key=keys.__getitem__):
         first, *parallel = [links[number] for number in same]
-        labels, via = first.labels, first.via
+        labels, via, ports = first.labels, first.via, first.ports
         if parallel:
             labels = labels.union(*[link.labels for link in parallel])
             via = via.union(*[link.via for link in parallel])
-        merged.append(Link(tail=place[first.tail], head=place[first.head], style=first.style, labels=labels, via=via))
+            ports = PortSet.union_of({link.ports for link in (first, *parallel)})
+        tail, head = place[first.tail], place[first.head]
+        merged.append(Link(tail=tail, head=head, style=first.style, labels=labels, via=via, ports=ports))
     return tuple(merged)
 
 
@@ -208,7 +268,7 @@ def _twins_once(sheet: Sheet, bucket: _Bucket) -> Sheet:
 
 
 def _same_arrows(sheet: Sheet, bucket: _Bucket, *, mutual: Sequence[int] | None = None) -> Sheet:
-    colours = _first_colours(sheet, bucket)
+    colours = _first_colours(sheet, lambda box: (bucket(box), box.isolation, box.inner))
     around = _around(sheet.links, _looks(sheet.links), range(len(colours)), mutual=mutual)
     return _rebuilt(sheet, _classes(zip(colours, around, strict=True)))
 
@@ -235,13 +295,16 @@ def _bindings_as_arrows(sheet: Sheet, *, most: int) -> Sheet:
     return _rebuilt(Sheet(boxes=sheet.boxes, links=(*sheet.links, *through)), kept)
 
 
+_WORST_FIRST = (Line.DENIED, Line.LOST, Line.POSSIBLE, Line.DASHED, Line.BOLD, Line.SOLID)
+
+
 def _through(binding: Box, into: Link, out: Link) -> Link:
     styles = {into.style, out.style}
     return Link(
         tail=into.tail,
         head=out.head,
         # One dashed half makes the whole chain inert, dangling or conditional.
-        style=next(style for style in (Line.DASHED, Line.BOLD, Line.SOLID) if style in styles),
+        style=next(style for style in _WORST_FIRST if style in styles),
         labels=into.labels | out.labels,
         via=into.via | out.via | frozenset(binding.members),
     )
@@ -259,6 +322,9 @@ _ROUNDS = 20
 #: Boxes of each kind that stay apart in a fold by what is reached.
 _NAMED = (12, 4, 1, 0)
 
+#: Boxes that stay apart in a fold of a web.
+_HUBS = (24, 16, 12, 8, 6, 4, 2)
+
 
 def _alike(bucket: _Bucket) -> _Lossy:
     """A step that folds boxes of one bucket with arrows to the same folded boxes: the coarsest stable partition.
@@ -269,7 +335,7 @@ def _alike(bucket: _Bucket) -> _Lossy:
     def step(sheet: Sheet, max_nodes: int) -> Sheet:
         return _refined(
             sheet,
-            _first_colours(sheet, bucket),
+            _first_colours(sheet, lambda box: (bucket(box), box.isolation)),
             partial(_around, sheet.links, _looks(sheet.links)),
             max_nodes,
             lost="which member has which partner is hidden",
@@ -315,6 +381,49 @@ def _reaching(bucket: _Bucket) -> _Lossy:
         return folded
 
     return step
+
+
+def _by_hubs(bucket: _Bucket) -> _Lossy:
+    """A step for webs: boxes of one bucket with the same arrows from and to the busiest boxes, which stay apart.
+
+    With fewer of these more boxes are alike; in the end only whether there is an arrow counts, not what it says.
+    """
+
+    def step(sheet: Sheet, max_nodes: int) -> Sheet:
+        order = _by_degree(sheet)
+        folded = sheet
+        for looks in (_looks(sheet.links), _coarse_looks(sheet.links)):
+            for count in _HUBS:
+                folded = _at_hubs(sheet, bucket, frozenset(order[:count]), looks)
+                if folded is not sheet and _readable(folded, max_nodes):
+                    return folded
+        return folded
+
+    return step
+
+
+def _by_degree(sheet: Sheet) -> list[int]:
+    """Boxes with arrows from and to many objects first."""
+    partners: list[set[int]] = [set() for _ in sheet.boxes]
+    for link in sheet.links:
+        partners[link.tail].add(link.head)
+        partners[link.head].add(link.tail)
+    degrees = [sum(len(sheet.boxes[other].members) for other in others) for others in partners]
+    return sorted(range(len(degrees)), key=lambda number: -degrees[number])
+
+
+def _at_hubs(sheet: Sheet, bucket: _Bucket, hubs: frozenset[int], looks: Sequence[int]) -> Sheet:
+    first = _first_colours(sheet, lambda box: (bucket(box), box.isolation))
+    own = [number if number in hubs else -1 for number in range(len(sheet.boxes))]
+    seen: list[set[tuple[int, int, bool]]] = [set() for _ in sheet.boxes]
+    for link, look in zip(sheet.links, looks, strict=True):
+        if link.head in hubs:
+            seen[link.tail].add((look, link.head, True))
+        if link.tail in hubs:
+            seen[link.head].add((look, link.tail, False))
+    around = [frozenset(one) for one in seen]
+    lost = "members have the same arrows with the busiest nodes; any other arrow is that of some members"
+    return _rebuilt(sheet, _classes(zip(first, own, around, strict=True)), lost=lost)
 
 
 def _busiest(sheet: Sheet, count: int) -> frozenset[int]:
@@ -429,6 +538,14 @@ _BY_NAMESPACE = (
         lost="objects of one kind and namespace are one node, which has the arrows of all of them",
     ),
     *_FAR_STEPS,
+)
+
+#: For webs, whose boxes are namespaces, or workloads of one.
+_WEB_STEPS = (
+    _alike(_by_namespace),
+    _by_hubs(_by_namespace),
+    _by_hubs(_by_kind),
+    _together(_by_kind, lost="all objects of one kind are one node, which has the arrows of all of them"),
 )
 
 #: Tried one by one while the picture is above the cap; the last one leaves little more than a node per kind.

@@ -5,18 +5,41 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from graphsec.diagram.fold import Box, Link, Sheet
+from graphsec.diagram.fold import Box, Sheet, Strand, strands
 from graphsec.diagram.parts import STYLES, DrawnKind, Line
-from graphsec.diagram.words import box_lines, drawn_kinds, frames, legend_lines, link_lines, shorten
+from graphsec.diagram.words import (
+    Outline,
+    box_lines,
+    drawn_kinds,
+    frames,
+    legend_lines,
+    link_lines,
+    outline,
+    shorten,
+)
 
 #: Above either, Mermaid draws an error instead of the picture.
 MAX_EDGES, MAX_TEXT = 500, 50_000
 
-_ARROWS = {Line.SOLID: "-->", Line.DASHED: "-.->", Line.BOLD: "==>"}
+_ARROWS = {
+    Line.SOLID: "-->",
+    Line.DASHED: "-.->",
+    Line.BOLD: "==>",
+    Line.POSSIBLE: "-.->",
+    Line.LOST: "-.->",
+    Line.DENIED: "-.-x",
+}
+
+#: Name of the class and its looks, behind those of the kind.
+_OUTLINES = {
+    Outline.BOTH: ("isolated", "stroke-width:3px"),
+    Outline.INGRESS: ("isolated_ingress", "stroke-width:3px,stroke-dasharray:8 4"),
+    Outline.EGRESS: ("isolated_egress", "stroke-width:3px,stroke-dasharray:2 3"),
+}
 
 
 def write_mermaid(sheet: Sheet, *, title: str, notes: Sequence[str]) -> str:
-    lines = ["flowchart LR", *_boxes(sheet), *_arrows(sheet.links), *_legend(sheet, [title, *notes])]
+    lines = ["flowchart LR", *_boxes(sheet), *_arrows(strands(sheet)), *_legend(sheet, [title, *notes])]
     return "\n".join(lines) + "\n"
 
 
@@ -28,28 +51,37 @@ def _boxes(sheet: Sheet) -> Iterator[str]:
     framed = frames(sheet)
     for number, box in enumerate(sheet.boxes):
         if box.group not in framed:
-            yield f"  {_box(f'n{number}', box.kind, box_lines(box, clustered=False), several=_several(box))}"
+            yield f"  {_drawn(number, box, clustered=False)}"
     for count, group in enumerate(framed):
         yield f"  subgraph g{count}[{_text([shorten(group)])}]"
         for number, box in enumerate(sheet.boxes):
             if box.group == group:
-                yield f"    {_box(f'n{number}', box.kind, box_lines(box, clustered=True), several=_several(box))}"
+                yield f"    {_drawn(number, box, clustered=True)}"
         yield "  end"
 
 
-def _several(box: Box) -> bool:
-    return len(box.members) > 1
+def _drawn(number: int, box: Box, *, clustered: bool) -> str:
+    return _box(f"n{number}", box.kind, box_lines(box, clustered=clustered), variant=_variant(box))
 
 
-def _box(identifier: str, kind: DrawnKind, lines: Iterable[str], *, several: bool = False) -> str:
+def _variant(box: Box) -> str:
+    """Which class besides that of its kind: a box has one outline, and the text of several objects counts them."""
+    drawn = outline(box.isolation)
+    if drawn in _OUTLINES:
+        return _OUTLINES[drawn][0]
+    return "several" if len(box.members) > 1 else ""
+
+
+def _box(identifier: str, kind: DrawnKind, lines: Iterable[str], *, variant: str = "") -> str:
     opening, closing = STYLES[kind].mermaid
-    return f"{identifier}{opening}{_text(lines)}{closing}:::{kind.name.lower()}{'_several' if several else ''}"
+    return f"{identifier}{opening}{_text(lines)}{closing}:::{kind.name.lower()}{variant and f'_{variant}'}"
 
 
-def _arrows(links: Iterable[Link]) -> Iterator[str]:
-    for link in links:
-        words = link_lines(link)
-        yield f"  n{link.tail} {_ARROWS[link.style]}{f'|{_text(words)}|' if words else ''} n{link.head}"
+def _arrows(drawn: Iterable[Strand]) -> Iterator[str]:
+    for strand in drawn:
+        link, words = strand.link, link_lines(strand.link)
+        arrow = f"{'<' if strand.both else ''}{_ARROWS[link.style]}{f'|{_text(words)}|' if words else ''}"
+        yield f"  n{link.tail} {arrow} n{link.head}"
 
 
 def _legend(sheet: Sheet, heading: Sequence[str]) -> Iterator[str]:
@@ -60,18 +92,22 @@ def _legend(sheet: Sheet, heading: Sequence[str]) -> Iterator[str]:
     yield f"    about[{_text([*heading, *legend_lines(sheet, several='dashed')])}]:::about"
     yield "  end"
     yield "  classDef about fill:none,stroke:none,text-align:left"
-    folded = {box.kind for box in sheet.boxes if _several(box)}
+    drawn = {(box.kind, _variant(box)) for box in sheet.boxes}
     for kind in kinds:
-        yield from _class(kind, folded=kind in folded)
+        yield from _class(kind, {variant for other, variant in drawn if other is kind})
 
 
-def _class(kind: DrawnKind, *, folded: bool) -> Iterator[str]:
+def _class(kind: DrawnKind, variants: set[str]) -> Iterator[str]:
     style = STYLES[kind]
-    looks = f"fill:{style.fill},stroke:#6E7781,color:#24292F,stroke-width:{'3px' if style.bold else '1px'}"
+    ink = f"fill:{style.fill},stroke:#6E7781,color:#24292F"
+    looks = f"{ink},stroke-width:{'3px' if style.bold else '1px'}"
     name = kind.name.lower()
-    yield f"  classDef {name} {looks}"
-    if folded:
+    yield f"  classDef {name} {looks}{',stroke-dasharray:1 3' if style.dotted else ''}"
+    if "several" in variants:
         yield f"  classDef {name}_several {looks},stroke-dasharray:6 2"
+    for variant, line in _OUTLINES.values():
+        if variant in variants:
+            yield f"  classDef {name}_{variant} {ink},{line}"
 
 
 def _text(lines: Iterable[str]) -> str:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from graphsec.algebra.ports import NO_PORTS, PortSet
+
 
 class DrawnKind(enum.Enum):
     """Kinds of drawn nodes, in the order in which pictures and legends list them."""
 
     INTERNET = "Internet"
+    EXTERNAL = "Address range"
+    ENTRY = "Entry"
     USER = "User"
     GROUP = "Group"
     SERVICE_ACCOUNT = "ServiceAccount"
@@ -24,6 +28,7 @@ class DrawnKind(enum.Enum):
     ROLE = "Role"
     CLUSTER_ROLE = "ClusterRole"
     PERMISSION = "Permission"
+    POLICY = "Policy"
     SECRET = "Secret"
     SINK = "Sink"
     OTHER = "Other"
@@ -36,15 +41,20 @@ class DrawnKind(enum.Enum):
         return f"{number:,} {self.value}" if number == 1 else f"{number:,} {_PLURALS.get(self, self.value + 's')}"
 
 
-_PLURALS = {DrawnKind.INTERNET: "Internet", DrawnKind.OTHER: "others"}
+_PLURALS = {
+    DrawnKind.INTERNET: "Internet",
+    DrawnKind.ENTRY: "Entries",
+    DrawnKind.POLICY: "Policies",
+    DrawnKind.OTHER: "others",
+}
 
 #: The columns of a picture, and of its legend.
 COLUMNS = (
-    (DrawnKind.INTERNET, DrawnKind.USER, DrawnKind.GROUP, DrawnKind.SERVICE_ACCOUNT),
-    (DrawnKind.NAMESPACE, DrawnKind.WORKLOAD, DrawnKind.POD, DrawnKind.NODE),
+    (DrawnKind.INTERNET, DrawnKind.EXTERNAL, DrawnKind.USER, DrawnKind.GROUP, DrawnKind.SERVICE_ACCOUNT),
+    (DrawnKind.ENTRY, DrawnKind.NAMESPACE, DrawnKind.WORKLOAD, DrawnKind.POD, DrawnKind.NODE),
     (DrawnKind.ROLE_BINDING, DrawnKind.CLUSTER_ROLE_BINDING),
     (DrawnKind.ROLE, DrawnKind.CLUSTER_ROLE),
-    (DrawnKind.PERMISSION, DrawnKind.SECRET, DrawnKind.SINK, DrawnKind.OTHER),
+    (DrawnKind.PERMISSION, DrawnKind.POLICY, DrawnKind.SECRET, DrawnKind.SINK, DrawnKind.OTHER),
 )
 
 BINDINGS = frozenset({DrawnKind.ROLE_BINDING, DrawnKind.CLUSTER_ROLE_BINDING})
@@ -58,6 +68,26 @@ class Line(enum.Enum):
     SOLID = ""
     DASHED = "dashed: inert, dangling or conditional"
     BOLD = "bold: the path asked for"
+    POSSIBLE = "dashed: possible, the input leaves it open"
+    LOST = "dashed: no longer allowed"
+    DENIED = "dotted, blocked at its end: denied"
+
+
+class Share(enum.Enum):
+    """How much of something a statement holds for."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+
+    __hash__ = object.__hash__  # as above
+
+
+class Isolation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """For which share of the pods policies decide a direction: what no rule allows is then denied (N-01)."""
+
+    ingress: Share
+    egress: Share
 
 
 class Vertex(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=True):
@@ -73,6 +103,12 @@ class Vertex(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=Tru
     cls: str = ""
     #: Always in a frame: ``group`` is where something holds of the object, not where it lives.
     framed: bool = False
+    #: None where policies do not apply.
+    isolation: Isolation | None = None
+    #: Workloads that a drawn namespace stands for; 0 where that is not told.
+    workloads: int = 0
+    #: What its members may do among themselves.
+    inner: PortSet = NO_PORTS
 
 
 class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -82,6 +118,8 @@ class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     head: str
     label: str = ""
     style: Line = Line.SOLID
+    #: Parallel arrows of a folded picture are one with all their ports.
+    ports: PortSet = NO_PORTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +133,24 @@ class Style:
     fill: str
     legend: str
     bold: bool = False
+    #: A fine dotted outline in Mermaid, which has fewer shapes than there are kinds.
+    dotted: bool = False
 
 
 _SUBJECT, _BINDING, _ROLE, _RUNS, _PRIZE, _PLAIN = "#CDE7F7", "#FBF3B4", "#BFE6DA", "#F3D9E8", "#F8D2B8", "#FFFFFF"
 
 STYLES = {
     DrawnKind.INTERNET: Style(shape="tripleoctagon", mermaid=("(((", ")))"), fill=_PRIZE, legend="Internet"),
+    DrawnKind.EXTERNAL: Style(
+        shape="invhouse", mermaid=("([", "])"), fill=_PRIZE, legend="Addresses outside the cluster", dotted=True
+    ),
+    DrawnKind.ENTRY: Style(
+        shape="rarrow",
+        mermaid=("[/", "/]"),
+        fill=_BINDING,
+        legend="Way in: Service, Ingress, route, host",
+        dotted=True,
+    ),
     DrawnKind.USER: Style(shape="ellipse", mermaid=("([", "])"), fill=_SUBJECT, legend="User"),
     DrawnKind.GROUP: Style(shape="octagon", mermaid=("{{", "}}"), fill=_SUBJECT, legend="Group"),
     DrawnKind.SERVICE_ACCOUNT: Style(shape="rounded", mermaid=("(", ")"), fill=_SUBJECT, legend="ServiceAccount"),
@@ -115,6 +165,7 @@ STYLES = {
     DrawnKind.ROLE: Style(shape="box", mermaid=("[", "]"), fill=_ROLE, legend="Role"),
     DrawnKind.CLUSTER_ROLE: Style(shape="box", mermaid=("[", "]"), fill=_ROLE, legend="ClusterRole", bold=True),
     DrawnKind.PERMISSION: Style(shape="note", mermaid=(">", "]"), fill=_PRIZE, legend="Permission"),
+    DrawnKind.POLICY: Style(shape="tab", mermaid=(">", "]"), fill=_BINDING, legend="Policy", dotted=True),
     DrawnKind.SECRET: Style(shape="cylinder", mermaid=("[(", ")]"), fill=_PRIZE, legend="Secret"),
     DrawnKind.SINK: Style(shape="hexagon", mermaid=("((", "))"), fill=_PRIZE, legend="Target"),
     DrawnKind.OTHER: Style(shape="parallelogram", mermaid=("{", "}"), fill=_PLAIN, legend="Other"),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
 from collections.abc import Sequence
 
-from graphsec.diagram.fold import Box, Link, Sheet
-from graphsec.diagram.parts import DrawnKind, Line, Vertex
-from graphsec.model.text import safe
+from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, PROTOCOLS, PortSet
+from graphsec.diagram.fold import Box, Link, Sheet, strands
+from graphsec.diagram.parts import DrawnKind, Isolation, Line, Share, Vertex
+from graphsec.model.text import counted, safe
 
 #: Characters of a name that a picture shows, and names that a folded node lists.
 _NAME, _LISTED = 44, 3
 
 #: The same of permissions, each of which tells more than a name does.
 _PERMISSION, _PERMISSIONS = 80, 8
+
+#: Ports and port ranges of one protocol that a picture lists.
+_PORTS = 3
 
 
 def shorten(name: str, width: int = _NAME) -> str:
@@ -27,6 +32,10 @@ def shorten(name: str, width: int = _NAME) -> str:
 
 def box_lines(box: Box, *, clustered: bool) -> list[str]:
     """``clustered``: the box stands in a frame that names its namespace."""
+    return [*_name_lines(box, clustered=clustered), *_flow_lines(box)]
+
+
+def _name_lines(box: Box, *, clustered: bool) -> list[str]:
     group = "" if clustered else shorten(box.group)
     width, listed = _room(box)
     if len(box.members) == 1:
@@ -40,6 +49,52 @@ def box_lines(box: Box, *, clustered: bool) -> list[str]:
     else:
         names = [member.label for member in box.members]
     return [f"{group}: {count}" if group else count, *_few(list(dict.fromkeys(names)), listed, width)]
+
+
+def _flow_lines(box: Box) -> list[str]:
+    """What pictures of flows say of a box besides its name."""
+    lines = []
+    workloads = sum(member.workloads for member in box.members)
+    if workloads:
+        lines.append(counted(workloads, "workload"))
+    if box.inner:
+        words = port_lines(box.inner)
+        lines += [f"inside: {words[0]}", *words[1:]]
+    partly = _partly(box.isolation)
+    if partly:
+        lines.append(f"some isolated for {partly}")
+    return lines
+
+
+def _partly(isolation: Isolation | None) -> str:
+    if isolation is None:
+        return ""
+    found = {"ingress": isolation.ingress, "egress": isolation.egress}
+    return ", ".join(direction for direction, share in found.items() if share is Share.SOME)
+
+
+def port_lines(ports: PortSet) -> list[str]:
+    """A line for each protocol, `TCP 80,443,8000-8099,+3 more`; the exceptions where nearly everything is meant."""
+    if ports == ALL_PORTS:
+        return ["all ports"]
+    missing = ALL_PORTS - ports
+    if len(missing.spans) <= _PORTS and len(missing) < MAX_PORT:
+        return [f"all ports but {', '.join(_by_protocol(missing))}"]
+    return _by_protocol(ports)
+
+
+def _by_protocol(ports: PortSet) -> list[str]:
+    lines = []
+    for protocol in PROTOCOLS:
+        found = ports.of_protocol(protocol)
+        if found == ((MIN_PORT, MAX_PORT),):
+            lines.append(f"all {protocol}")
+        elif found:
+            words = [str(low) if low == high else f"{low}-{high}" for low, high in found]
+            if len(words) > _PORTS + 1:
+                words[_PORTS:] = [f"+{len(words) - _PORTS:,} more"]
+            lines.append(f"{protocol} {','.join(words)}")
+    return lines
 
 
 def _distinct(box: Box) -> int:
@@ -72,7 +127,7 @@ def link_lines(link: Link) -> list[str]:
         groups = sorted({binding.group for binding in link.via if binding.group})
         if groups:
             lines[0] += f" in {shorten(groups[0])}" if len(groups) == 1 else f" in {len(groups):,} namespaces"
-    return lines + _few(sorted(link.labels))
+    return [*lines, *(port_lines(link.ports) if link.ports else ()), *_few(sorted(link.labels))]
 
 
 def _few(names: Sequence[str], listed: int = _LISTED, width: int = _NAME) -> list[str]:
@@ -90,6 +145,8 @@ def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
     """The legend of what is not a shape, and only of what is drawn; ``several`` is the outline of a folded node."""
     styles = {link.style for link in sheet.links}
     lines = [style.value for style in Line if style in styles and style.value]
+    if any(strand.both for strand in strands(sheet)):
+        lines.append("two heads: the same in both directions")
     if any(len(box.members) > 1 for box in sheet.boxes):
         lines.append(f"{several} outline: several objects")
     if any(box.members[0].framed for box in sheet.boxes):
@@ -98,7 +155,32 @@ def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
         other = ", or what it says" if any(link.labels for link in sheet.links) else ""
         lines.append(f"text at an arrow: the binding it stands for{other};")
         lines.append("a binding without namespace applies to the whole cluster")
-    return lines
+    return lines + _isolation_legend(sheet)
+
+
+def _isolation_legend(sheet: Sheet) -> list[str]:
+    outlines = {outline(box.isolation) for box in sheet.boxes if box.isolation is not None}
+    return [found.value for found in Outline if found in outlines]
+
+
+class Outline(enum.Enum):
+    """How the isolation of a box is drawn; the value is its text in the legend."""
+
+    __hash__ = object.__hash__  # as in parts
+
+    BOTH = "thick outline: denied by default both ways"
+    INGRESS = "thick dashed outline: ingress denied by default"
+    EGRESS = "thick dotted outline: egress denied by default"
+    OPEN = "thin outline: allowed by default"
+
+
+def outline(isolation: Isolation | None) -> Outline:
+    if isolation is None:
+        return Outline.OPEN
+    ingress, egress = isolation.ingress is Share.ALL, isolation.egress is Share.ALL
+    if ingress:
+        return Outline.BOTH if egress else Outline.INGRESS
+    return Outline.EGRESS if egress else Outline.OPEN
 
 
 def frames(sheet: Sheet) -> list[str]:

@@ -62,6 +62,10 @@ class WireSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     egress: tuple[msgspec.Raw, ...] | None = None
 
 
+#: Where NetworkPolicies stand among Calico's policies of the same tier (CA-05).
+_ORDER = 1_000
+
+
 class WirePolicy(objects.Plain, frozen=True, gc=False):
     spec: WireSpec | None = None
 
@@ -80,6 +84,8 @@ class _Reader:
         types = _types(spec)
         isolated = {direction: rules.rules(direction) for direction in types}
         return Policy(
+            order=_ORDER,
+            prefix="knp.default.",
             selects=self._subjects.setdefault(subject, subject),
             ingress=isolated.get(Direction.INGRESS),
             egress=isolated.get(Direction.EGRESS),

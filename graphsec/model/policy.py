@@ -153,6 +153,8 @@ class Policy:
     tier: Tier | str = DEFAULT
     #: Ascending within the tier, ties by name; ``ties`` says that the API leaves equal ones undefined (A-04).
     order: float = math.inf
+    #: In front of the name where policies of equal order are sorted by it.
+    prefix: str = ""
     ties: bool = False
     ingress: tuple[Rule, ...] | None = None
     egress: tuple[Rule, ...] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphsec.algebra.blocks import ALL_ADDRESSES, ALL_V4, AddressSet
 from graphsec.algebra.expressions import EVERYTHING, Field, matches
-from graphsec.algebra.internet import PRIVATE, PUBLIC
+from graphsec.algebra.internet import INTERNET, PRIVATE
 from graphsec.algebra.ports import ALL_PORTS, NO_PORTS, PortSet
 from graphsec.compile import World
 from graphsec.compile.controllers import ROUTER_NAMESPACE
@@ -128,7 +128,7 @@ class Admission:
 
     def clients(self, route: Route) -> AddressSet:
         """Who may use the way at all; IPv4 alone where the input has no IPv6."""
-        anybody = PRIVATE if route.internal else PUBLIC
+        anybody = PRIVATE if route.internal else INTERNET
         clients = anybody if route.ranges is None else route.ranges
         return clients if self._universe.families else clients.of_family(4)
 

@@ -145,6 +145,8 @@ class Answer(Generic[I]):
     warnings: tuple[str, ...] = ()
     #: Items that every cluster has, left out by whoever asked to.
     left_out: int = 0
+    #: Draws the answer where its items alone do not make the picture: (answer, fold, max_nodes).
+    picture: Callable[[Answer[Any], Fold, int], Diagram] | None = field(default=None, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[I]:
         return iter(self.items)
@@ -190,6 +192,8 @@ class Answer(Generic[I]):
         """The items' evidence as a picture; ``fold`` is namespace, class, workload or none."""
         from graphsec.diagram import draw
 
+        if self.picture is not None:
+            return self.picture(self, fold, max_nodes)
         vertices: dict[str, Vertex] = {}
         arrows: dict[Arrow, None] = {}
         for item in self.items:
@@ -202,8 +206,12 @@ class Answer(Generic[I]):
             title=self.question.command(),
             fold=fold,
             max_nodes=max_nodes,
-            notes=(*self.notes, *([f"{self.left_out:,} built-in left out"] if self.left_out else [])),
+            notes=self.picture_notes,
         )
+
+    @property
+    def picture_notes(self) -> tuple[str, ...]:
+        return (*self.notes, *([f"{self.left_out:,} built-in left out"] if self.left_out else []))
 
     def _repr_svg_(self) -> str | None:
         """None without Graphviz, as notebooks expect."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphsec.compile import World
+from graphsec.errors import InputError
 from graphsec.query._answer import Answer, Evidence
 from graphsec.query._saved import SEVERITIES, SavedQuery, run
 
@@ -16,14 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueItem:
-    """One saved query; ``found`` is None where it was not run."""
+    """One saved query; ``found`` is None where it was not run, or where the input does not answer it."""
 
     query: SavedQuery
     found: int | None = None
+    #: Why the input does not answer it.
+    refusal: str = ""
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         query = self.query
         count = () if self.found is None else (f"{self.found:,}",)
+        count = ("-",) if self.refusal else count
         cells = (query.id, query.severity, *count, query.title)
         return (*cells, ",".join(query.tags), str(query.source)) if wide else cells
 
@@ -38,7 +43,7 @@ class CatalogueItem:
             "references": list(query.references),
             "tags": list(query.tags),
         }
-        return fields if self.found is None else fields | {"found": self.found}
+        return fields if self.found is None and not self.refusal else fields | {"found": self.found}
 
     @property
     def because(self) -> tuple[Evidence, ...]:
@@ -73,17 +78,48 @@ class Catalogue:
         return Answer(question=self, items=tuple(CatalogueItem(query=query) for query in self.queries))
 
     def answer(self, world: World) -> Answer[CatalogueItem]:
-        """Worst severity first. Raises InputError without any RBAC object."""
-        answers = [(query, run(query, world)) for query in self.queries]
-        items = [CatalogueItem(query=query, found=len(answer)) for query, answer in answers]
+        """Worst severity first; queries that the input does not answer are named in warnings.
+
+        Raises InputError where it answers none of them.
+        """
+        results = [(query, _outcome(query, world)) for query in self.queries]
+        answers = [result for _, result in results if isinstance(result, Answer)]
+        refusals = [(query, result) for query, result in results if isinstance(result, InputError)]
+        if refusals and not answers:
+            raise refusals[0][1]
+        items = [
+            CatalogueItem(query=query, found=len(result))
+            if isinstance(result, Answer)
+            else CatalogueItem(query=query, refusal=result.message)
+            for query, result in results
+        ]
         return Answer(
             question=self,
             items=tuple(sorted(items, key=_worst_first)),
-            complete=all(answer.complete for _, answer in answers),
+            complete=not refusals and all(answer.complete for answer in answers),
             coverage=world.coverage,
             diagnostics=world.diagnostics,
-            warnings=tuple(dict.fromkeys(warning for _, answer in answers for warning in answer.warnings)),
+            warnings=(
+                *dict.fromkeys(warning for answer in answers for warning in answer.warnings),
+                *_refused(refusals),
+            ),
         )
+
+
+def _outcome(query: SavedQuery, world: World) -> Answer[Any] | InputError:
+    try:
+        return run(query, world)
+    except InputError as error:
+        return error
+
+
+def _refused(refusals: Sequence[tuple[SavedQuery, InputError]]) -> Iterator[str]:
+    """A line for each reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for query, error in refusals:
+        by_reason[error.message.splitlines()[0]].append(query.id)
+    for reason, ids in by_reason.items():
+        yield f"not answered: {', '.join(ids)}: {reason}"
 
 
 def _worst_first(item: CatalogueItem) -> tuple[int, str]:

@@ -38,7 +38,7 @@ _PINNED = 12
 _SOME = "some pods"
 _OPEN = Isolation(ingress=Share.NONE, egress=Share.NONE)
 _KINDS = {
-    "Namespace": DrawnKind.NAMESPACE, "Pod": DrawnKind.POD, "Node": DrawnKind.NODE, VIRTUAL: DrawnKind.OTHER,
+    "Namespace": DrawnKind.NAMESPACE, "Pod": DrawnKind.POD, "Node": DrawnKind.NODE, VIRTUAL: DrawnKind.ENTRY,
 }  # fmt: skip
 
 
@@ -48,9 +48,14 @@ _KINDS = {
 def object_vertex(ref: Ref) -> Vertex:
     """A workload, pod, node or namespace as it is drawn where nothing but its name is known."""
     kind = _KINDS.get(ref.kind, DrawnKind.WORKLOAD)
-    if kind in (DrawnKind.NAMESPACE, DrawnKind.NODE, DrawnKind.OTHER):
+    if kind in (DrawnKind.NAMESPACE, DrawnKind.NODE, DrawnKind.ENTRY):
         return Vertex(key=str(ref), label=ref.name, kind=kind)
     return Vertex(key=str(ref), label=ref.name, kind=kind, group=ref.namespace or "", cls=str(ref))
+
+
+def entry_vertex(text: str) -> Vertex:
+    """What stands for a controller that is not in the input."""
+    return Vertex(key=f"{DrawnKind.ENTRY.value}/{text}", label=text, kind=DrawnKind.ENTRY)
 
 
 def addresses_vertex(addresses: AddressSet) -> Vertex:
@@ -97,7 +102,7 @@ class Canvas:
         if end.addresses is not None:
             return addresses_vertex(end.addresses)
         if end.ref is None:
-            return Vertex(key=f"{DrawnKind.EXTERNAL.value}/{end.text}", label=end.text, kind=DrawnKind.EXTERNAL)
+            return entry_vertex(end.text)
         vertex = self.of_ref(end.ref)
         if end.text.endswith("]") and "[class of " in end.text:
             # A class has no name of its own, only a pod that stands for it.
@@ -373,8 +378,8 @@ class PacketPicture:
             vertices,
             arrows,
             title=f"{decision.source} → {decision.destination} {packet}: {_VERBS[decision.verdict]}",
-            # Each policy has a part of its own to play.
-            fold="none",
+            # Policies of one side that do the same are one node.
+            fold="class",
             max_nodes=max_nodes,
             notes=(*_sentences(decision), *answer.picture_notes),
         )
@@ -431,7 +436,9 @@ def _gates(found: Trace) -> Iterator[Vertex]:
     refs = [deciding.policy] if deciding is not None else [ref for ref, _ in found.stages[-1].policies]
     for ref in refs:
         # The same policy may decide on both sides.
-        yield Vertex(key=f"{found.direction}/{ref}", label=f"{ref.kind} {ref.name}", kind=DrawnKind.POLICY)
+        yield Vertex(
+            key=f"{found.direction}/{ref}", label=f"{ref.kind} {ref.name}", kind=DrawnKind.POLICY, cls=found.direction
+        )
 
 
 def _verdict_words(found: Trace) -> str:
@@ -449,5 +456,5 @@ def _sentences(decision: FlowDecision) -> list[str]:
 
 
 __all__ = [
-    "Canvas", "FlowPicture", "PacketPicture", "addresses_text", "addresses_vertex", "object_vertex",
+    "Canvas", "FlowPicture", "PacketPicture", "addresses_text", "addresses_vertex", "entry_vertex", "object_vertex",
 ]  # fmt: skip

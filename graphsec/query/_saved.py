@@ -6,8 +6,8 @@ This is tier 1 of interface.md §7, ``ask:`` with parameters. What a file may ho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import msgspec
 
+from graphsec.algebra.ports import ALL_PORTS, PortSet
 from graphsec.compile import World, compile_world
 from graphsec.errors import InputError, UsageError
 from graphsec.loading import Limits, LoadOptions, all_default_objects, load_cluster
@@ -23,13 +24,19 @@ from graphsec.loading.text import decode_text
 from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
 from graphsec.model.rbac import ALL, Target, username
-from graphsec.model.ref import Source, ref_order
-from graphsec.query import can_i, who_can
+from graphsec.model.ref import Ref, Source, ref_order
+from graphsec.query import _saved_flows, can_i, who_can
+from graphsec.query._admitted import POSSIBLE, YES
 from graphsec.query._answer import Answer
+from graphsec.query._flow_needs import flow_answer
 from graphsec.query._grants import MASTERS_GROUP, is_builtin
+from graphsec.query._needs import require
 from graphsec.query._subjects import parse_subject
 from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
+from graphsec.query.exposed import Exposed, Exposure
+from graphsec.query.policy_lint import CHECKS, PolicyFinding, PolicyLint
+from graphsec.query.reach import Flow, Reach
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
@@ -40,8 +47,10 @@ SEVERITIES: tuple[str, ...] = get_args(Severity)
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
-    "ask": ("who_can", "what_can", "can_i"),
+    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint"),
     "scope": ("any", "cluster"),
+    "fold": ("workload", "namespace"),
+    "find": ("source", "destination"),
     "apiVersion": ("graphsec/v1",),
 }
 #: Keys of tiers 2 and 3, which are refused by name rather than as misspellings.
@@ -154,6 +163,9 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
             merged[key] = _merged(merged[key], item) if key in merged else item
         return [merged[key] for key in sorted(merged)]
 
+    def finding(self, item: Access) -> str:
+        return str(item.subject)
+
 
 class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="what_can"):
     """Everything that these subjects may do, also through their groups."""
@@ -176,6 +188,9 @@ class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag
 
     def kept(self, world: World, items: Iterable[Grant]) -> list[Grant]:
         return [item for item in items if self.builtin or not is_builtin(world, item.because)]
+
+    def finding(self, item: Grant) -> str:
+        return str(item.subject)
 
 
 class CanIParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", tag="can_i"):
@@ -207,12 +222,175 @@ class CanIParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", tag
     def kept(self, _: World, items: Iterable[Decision]) -> list[Decision]:
         return [item for item in items if item and (item.word == "yes" or not self.effective_only)]
 
+    def finding(self, item: Decision) -> str:
+        return str(item.subject)
 
-Parameters = WhoCanParameters | WhatCanParameters | CanIParameters
+
+class ReachParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="reach"):
+    """Flows between ends as `graphsec reach` takes them, "" for any, on the ports asked for."""
+
+    source: str = msgspec.field(name="from", default="")
+    destination: str = msgspec.field(name="to", default="")
+    #: Only to workloads that serve one of these TCP ports, and on them.
+    to_ports: tuple[int, ...] = ()
+    #: Only to workloads that mount a PersistentVolumeClaim.
+    to_claims: bool = False
+    port: int = 0
+    protocol: str = ""
+    #: Ports that do not count, as answers print them: `TCP 53,UDP 53`.
+    except_ports: str = ""
+    fold: Literal["workload", "namespace"] = "workload"
+    #: Only from one namespace to another, and not from these.
+    between_namespaces: bool = False
+    except_from: tuple[str, ...] = ()
+    #: Only from pods that policies apply to, to such pods or to addresses: not nodes and host-network pods (N-14).
+    pod_network: bool = False
+    #: Flows that the input leaves open count too.
+    possible: bool = False
+    find: Literal["source", "destination"] = "source"
+
+    def __post_init__(self) -> None:
+        PortSet.parse(self.except_ports)
+        PortSet.of("TCP", *self.to_ports)
+        if self.destination and (self.to_ports or self.to_claims):
+            raise ValueError("`to` excludes `to_ports` and `to_claims`")
+        try:
+            self._question()
+        except UsageError as error:
+            raise ValueError(error.message) from None
+
+    def _question(self) -> Reach:
+        return Reach(
+            source=self.source, destination=self.destination, port=self.port, protocol=self.protocol, fold=self.fold
+        )
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return self._question().columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        question = self._question()
+        if self.to_ports or self.to_claims:
+            require(world, "reach")
+            chosen = _saved_flows.destinations(world, self.to_ports, claims=self.to_claims)
+            return _saved_flows.to_each(world, question, chosen) or [_nothing(world, question)]
+        try:
+            return [question.answer(world)]
+        except UsageError as error:
+            # An end that is not in this input.
+            nothing = _nothing(world, question)
+            return [replace(nothing, complete=False, warnings=(*nothing.warnings, error.message))]
+
+    def kept(self, world: World, items: Iterable[Flow]) -> list[Flow]:
+        served = _saved_flows.destinations(world, self.to_ports, claims=self.to_claims) if self.to_ports else {}
+        excepted = PortSet.parse(self.except_ports)
+        pods = _saved_flows.on_pod_network(world) if self.pod_network else None
+        found = (
+            _saved_flows.narrowed(item, _served(served, item) - excepted)
+            for item in items
+            if pods is None
+            or (item.source.ref in pods and (item.destination.ref is None or item.destination.ref in pods))
+        )
+        return [flow for flow in found if flow and (flow.ports or self.possible) and self._counts(flow)]
+
+    def _counts(self, flow: Flow) -> bool:
+        """What the replicas of one workload do among themselves is no finding about who else does."""
+        if flow.source.ref == flow.destination.ref and self.fold == "workload":
+            return False
+        start, end = (_saved_flows.namespace_of(side.ref) for side in (flow.source, flow.destination))
+        return start not in self.except_from and (not self.between_namespaces or start != end)
+
+    def finding(self, item: Flow) -> str:
+        end = item.source if self.find == "source" else item.destination
+        return str(end.ref or end)
+
+
+def _served(served: Mapping[Ref, PortSet], flow: Flow) -> PortSet:
+    return served.get(flow.destination.ref, ALL_PORTS) if flow.destination.ref else ALL_PORTS
+
+
+def _nothing(world: World, question: Reach) -> Answer[Any]:
+    return flow_answer(world, question, "reach", tuple)
+
+
+class ExposedParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="exposed"):
+    """Workloads that can be opened from these origins, as `graphsec exposed` lists them."""
+
+    origins: tuple[Literal["internet", "namespaces", "new-pods"], ...]
+    #: What is only possible (X-02) counts too; YAML reads the words of verdicts as booleans.
+    possible: bool = True
+    #: Kinds of route that do not count, e.g. hostNetwork.
+    except_routes: tuple[str, ...] = ()
+    #: Namespaces whose workloads do not count.
+    except_namespaces: tuple[str, ...] = ()
+    #: Routes that only a private network can use count too.
+    internal: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.origins:
+            raise ValueError("`origins` is empty")
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return Exposed().columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        return [Exposed().answer(world)]
+
+    def kept(self, _: World, items: Iterable[Exposure]) -> list[Exposure]:
+        return [
+            item
+            for item in items
+            if item.origin in self.origins
+            and (item.verdict == YES or (self.possible and item.verdict == POSSIBLE))
+            and item.route not in self.except_routes
+            and item.workload.namespace not in self.except_namespaces
+            and (self.internal or not item.internal)
+        ]
+
+    def finding(self, item: Exposure) -> str:
+        return str(item.workload)
+
+
+class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="policy_lint"):
+    """Findings of `graphsec policy lint` by their ids, of this severity or worse."""
+
+    findings: tuple[str, ...]
+    at_least: Severity = "info"
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.findings) - {check.id for check in CHECKS})
+        if unknown or not self.findings:
+            raise ValueError(f"`{unknown[0]}` is no finding of lint" if unknown else "`findings` is empty")
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        return PolicyLint().columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        return [PolicyLint().answer(world)]
+
+    def kept(self, _: World, items: Iterable[PolicyFinding]) -> list[PolicyFinding]:
+        least = SEVERITIES.index(self.at_least)
+        return [item for item in items if item.id in self.findings and SEVERITIES.index(item.severity) >= least]
+
+    def finding(self, item: PolicyFinding) -> str:
+        return str(item.ref)
+
+
+Parameters = (
+    WhoCanParameters | WhatCanParameters | CanIParameters | ReachParameters | ExposedParameters | PolicyLintParameters
+)
 
 
 class Expectation(_Strict, frozen=True, kw_only=True):
-    """On this world the query finds exactly these subjects, written as canonical refs."""
+    """On this world the query finds exactly these, written as canonical refs: subjects, workloads, namespaces, policies."""
 
     world: str
     find: tuple[str, ...]
@@ -274,10 +452,10 @@ class SavedQuestion:
 
 
 def run(query: SavedQuery, world: World) -> Answer[Any]:
-    """The answer, with the items of who-can, what-can or can-i. Raises what those raise."""
+    """The answer, with those items of the question that the query keeps. Raises what the question raises."""
     answers = query.parameters.answers(world)
     found = [item for answer in answers for item in answer]
-    items = query.parameters.kept(world, found)
+    items: Sequence[Any] = query.parameters.kept(world, found)
     return Answer(
         question=SavedQuestion(query=query),
         items=tuple(items),
@@ -393,7 +571,7 @@ def _read(name: str, data: bytes) -> SavedQuery:
     for key, meaning in _LATER.items():
         if key in body or body.get("ask") == key:
             where = key if key in body else "ask"
-            raise document.complaint(f"{meaning} is not supported yet: `ask` takes who_can, what_can or can_i", where)
+            raise document.complaint(f"{meaning} is not supported yet: `ask` takes {', '.join(_CHOICES['ask'])}", where)
     own = {key: value for key, value in body.items() if key in _OWN_KEYS}
     asked = {key: value for key, value in body.items() if key not in _OWN_KEYS}
     source = {"file": name, "line": document.line}
@@ -499,7 +677,7 @@ def _failure(query: SavedQuery, expectation: Expectation, base: Path) -> str:
     cluster = load_cluster([str(path)], LoadOptions())
     world = compile_world(cluster, baseline=all_default_objects)
     try:
-        found = {str(item.subject) for item in run(query, world)}
+        found = {query.parameters.finding(item) for item in run(query, world)}
     except InputError as error:
         return f"{query.source}: {expectation.world}: {error.message}"
     expected = set(expectation.find)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphsec.algebra.ports import MAX_PORT, MIN_PORT, PROTOCOLS
 from graphsec.compile import World
-from graphsec.compile.flows import NOTHING, Amount, Flows
+from graphsec.compile.flows import Amount, Flows
 from graphsec.compile.trace import Point, Trace, Trial, trace
 from graphsec.errors import UsageError
 from graphsec.model.policy import Direction
@@ -156,8 +156,6 @@ class CanReach:
             return FlowDecision(verdict=verdict, reason=special, because=evidence, **fields)
         traces = self.traces(flows, *shown)
         reason = "; ".join(side_text(found) for found in traces)
-        if verdict == "unknown" and all(found.verdict != "unknown" for found in traces):
-            reason = f"policies of equal priority decide, and which is read first is undefined (A-04); read by name: {reason}"
         if verdict == "conditional":
             allowed = sum(found == "allow" for found, _ in verdicts.values())
             reason = f"allowed for {allowed} of {len(verdicts)} kinds of pairs, e.g. {shown[0].label} to {shown[1].label}: {reason}"
@@ -179,17 +177,22 @@ class CanReach:
     def _verdict(self, flows: Flows, source: Point, destination: Point) -> tuple[str, str]:
         """(allow, no or unknown; the reason where no policy is asked)."""
         special = exception(flows, source, destination)
-        if special:
+        if special and special[0] == "allow":
             return special
         amount = flows.between(source.number, destination.number)
         bit = flows.universe.traffic.bit(self.protocol, self.port)
         if amount.certain & bit:
             return "allow", ""
+        if special:
+            return special
         return ("unknown", "") if amount.possible & bit else ("no", "")
 
 
 def exception(flows: Flows, source: Point, destination: Point) -> tuple[str, str] | None:
-    """Pairs for which no policy is asked: a pod and itself (N-16a), a node and the pods it hosts (N-15)."""
+    """Pairs for which no policy is asked: a pod and itself (N-16a), a node and the pods it hosts (N-15).
+
+    ``unknown`` where the input does not tell the node: what policies allow is allowed all the same.
+    """
     if source.pod >= 0 and source.pod == destination.pod and flows.endpoints.replicas[source.pod] == 1:
         return "allow", "a pod always reaches itself on its own address (N-16a)"
     universe = flows.universe
@@ -205,8 +208,6 @@ def exception(flows: Flows, source: Point, destination: Point) -> tuple[str, str
             if hosting == name
             else None
         )
-    if flows.between(source.number, destination.number) != NOTHING:
-        return None
     return (
         "unknown",
         f"whether {source.label} runs on the node of {destination.label}, which always reaches it (N-15), is not in the input",
@@ -284,6 +285,9 @@ def side_text(found: Trace) -> str:
         return f"{head} {verb}: {found.reason}"
     last = found.stages[-1]
     names = ", ".join(str(ref) for ref, _ in last.policies[:3]) + (", …" if len(last.policies) > 3 else "")
+    if found.verdict == "unknown" and last.decided >= 0:
+        tied = ", ".join(dict.fromkeys(str(trial.policy) for trial in last.trials if trial.hit and trial.reached))
+        return f"{head} {verb}: which of equal priority is read first is undefined (A-04): {tied}"
     if found.verdict == "unknown":
         maybe = next((trial for trial in last.trials if "maybe" in (trial.peer, trial.port)), None)
         return f"{head} {verb}: {maybe.miss if maybe else 'the input leaves it open'}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphsec.compile import World
@@ -13,7 +14,7 @@ from graphsec.query._flow_needs import flow_answer
 from graphsec.query.can_reach import CanReach, FlowDecision, FlowEvidence, side_text
 
 if TYPE_CHECKING:
-    from graphsec.diagram import Arrow, Vertex
+    from graphsec.diagram import Arrow, Diagram, Fold, Vertex
 
 COLUMNS = ("SIDE", "TIER", "POLICY", "RULE", "RESULT", "WHERE")
 
@@ -32,6 +33,9 @@ class Explanation:
     decides: bool
     trial: Trial | None
     evidence: FlowEvidence
+    #: Of the connection; of this side, "" where no side is asked.
+    verdict: str = ""
+    side_verdict: str = ""
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         mark = "→ " if self.decides else ""
@@ -41,6 +45,8 @@ class Explanation:
         trial = self.trial
         fields: dict[str, Any] = {
             **self.evidence.to_dict(),
+            "verdict": self.verdict,
+            "sideVerdict": self.side_verdict or None,
             "tier": self.tier,
             "decides": self.decides,
             "result": self.result,
@@ -56,6 +62,7 @@ class Explanation:
         return (self.evidence,)
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
+        """The picture is that of the packet, not of single rules."""
         return [], []
 
     def refs(self) -> tuple[str, ...]:
@@ -83,7 +90,21 @@ class ExplainFlow:
 
     def answer(self, world: World) -> Answer[Explanation]:
         decision = self.decide(world)
-        return flow_answer(world, self, "reach", lambda: tuple(_items(decision)))
+        answer = flow_answer(world, self, "reach", lambda: tuple(_judged(decision)))
+        return replace(answer, picture=partial(packet_picture, world, decision))
+
+
+def packet_picture(world: World, decision: FlowDecision, answer: Answer[Any], fold: Fold, max_nodes: int) -> Diagram:
+    """Both ends and what decides between them."""
+    from graphsec.query._flow_picture import PacketPicture
+
+    return PacketPicture(world.flows, decision)(answer, fold, max_nodes)
+
+
+def _judged(decision: FlowDecision) -> Iterator[Explanation]:
+    sides = {found.direction.value: found.verdict for found in decision.traces}
+    for item in _items(decision):
+        yield replace(item, verdict=decision.verdict, side_verdict=sides.get(item.side, ""))
 
 
 def _items(decision: FlowDecision) -> Iterator[Explanation]:

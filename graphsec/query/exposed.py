@@ -121,20 +121,24 @@ class Exposure:
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
         """The way as a chain; what is shut is not drawn."""
         from graphsec.diagram import Arrow, DrawnKind, Line, Vertex
+        from graphsec.query._flow_picture import object_vertex
 
         if self.verdict == NO:
             return [], []
-        start = DrawnKind.INTERNET if self.origin == INTERNET_ORIGIN else DrawnKind.OTHER
+        start = {
+            INTERNET_ORIGIN: DrawnKind.INTERNET if self.source == "internet" else DrawnKind.EXTERNAL,
+            NAMESPACES: DrawnKind.NAMESPACE,
+            NEW_PODS: DrawnKind.POD,
+        }[self.origin]
         chain = [Vertex(key=f"From/{self.source}", label=self.source, kind=start)]
-        for ref in dict.fromkeys((*(hop.ref for hop in self.hops), self.workload)):
-            kind = (
-                DrawnKind.POD if ref.kind == "Pod" else DrawnKind.WORKLOAD if ref == self.workload else DrawnKind.OTHER
-            )
-            label = ref.name if ref == self.workload else f"{ref.kind} {ref.name}"
-            chain.append(Vertex(key=str(ref), label=label, kind=kind, group=ref.namespace or "", cls=str(ref)))
-        style = Line.SOLID if self.verdict == YES else Line.DASHED
+        for ref in dict.fromkeys(hop.ref for hop in self.hops):
+            if ref != self.workload and ref.kind != "Pod":
+                label = f"{ref.kind} {ref.name}"
+                chain.append(Vertex(key=str(ref), label=label, kind=DrawnKind.ENTRY, group=ref.namespace or ""))
+        chain.append(object_vertex(self.workload))
+        style = Line.SOLID if self.verdict == YES else Line.POSSIBLE
         arrows = [
-            Arrow(tail=tail.key, head=head.key, label=str(self.ports) if head is chain[-1] else "", style=style)
+            Arrow(tail=tail.key, head=head.key, ports=self.ports if head is chain[-1] else NO_PORTS, style=style)
             for tail, head in pairwise(chain)
         ]
         return chain, arrows

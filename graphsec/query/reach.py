@@ -98,7 +98,7 @@ class Flow:
         return (*cells, str(self.possible) if self.possible else "-", "; ".join(map(str, self.because)))
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        fields = {
             "source": str(self.source),
             "destination": str(self.destination),
             "ports": str(self.ports),
@@ -107,6 +107,7 @@ class Flow:
             "partial": self.partial,
             "because": [proof.to_dict() for proof in self.because],
         }
+        return {key: value for key, value in fields.items() if value is not None}
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
         from graphsec.diagram import Arrow, Line
@@ -124,14 +125,13 @@ class Flow:
 
 
 def end_vertex(end: FlowEnd) -> Vertex:
-    from graphsec.diagram import DrawnKind, Vertex
-    from graphsec.query._flow_picture import addresses_vertex, object_vertex
+    from graphsec.query._flow_picture import addresses_vertex, entry_vertex, object_vertex
 
     if end.addresses is not None:
         return addresses_vertex(end.addresses)
     if end.ref is not None:
         return object_vertex(end.ref)
-    return Vertex(key=f"External/{end.text}", label=end.text, kind=DrawnKind.EXTERNAL)
+    return entry_vertex(end.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
