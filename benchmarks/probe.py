@@ -7,14 +7,16 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from benchmarks.cluster import SCENARIOS, Shape, Subject, namespaces, secret_readers
+from benchmarks.cluster import SCENARIOS, Shape, Subject, namespaces, objects, secret_readers
+from benchmarks.flows import FLOW_PROBES, Calls
+from benchmarks.networks import NETWORKS
 
 if TYPE_CHECKING:
     import graphsec as gs
@@ -23,6 +25,7 @@ READ = ("get", "list", "watch")
 _DATA = Path(__file__).parent / ".data"
 _MASTERS = Subject("Group", "system:masters")
 _QUESTIONS = 200
+_STATUS, _FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class File(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ class File(msgspec.Struct, frozen=True):
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
-    #: Peak resident bytes above those before the timed call. Pages of a mapped file count until they are released.
+    #: Peak resident bytes above those before the timed call, at most. Pages of a mapped file count until they are released.
     memory: float
     #: Bytes of the input.
     size: float
@@ -54,10 +57,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(probe: str, file: File) -> Sample:
     """The median of the probe's timed calls, and what they took at their peak."""
-    calls = PROBES[probe](file)
-    before = _peak()
-    seconds = statistics.median(map(_seconds, calls))
-    return Sample(seconds=seconds, memory=_peak() - before, size=file.path.stat().st_size)
+    seconds: list[float] = []
+    grown: list[int] = []
+    for call in _calls(probe, file):
+        before = _resident()
+        seconds.append(_seconds(call))
+        # Read before the probe goes on, which may then check the answer.
+        grown.append(_peak() - before)
+    return Sample(seconds=statistics.median(seconds), memory=max(grown), size=file.path.stat().st_size)
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -69,13 +76,52 @@ def _seconds(call: Callable[[], object]) -> float:
     return seconds
 
 
+def _calls(probe: str, file: File) -> Calls:
+    if probe in FLOW_PROBES:
+        return FLOW_PROBES[probe](file.path, NETWORKS[file.scenario])
+    return PROBES[probe](file)
+
+
+def _resident() -> int:
+    """Resident bytes now; where the kernel lets a process do so, its peak starts again from them."""
+    if not _STATUS.exists():
+        return _peak()
+    _FORGET_PEAK.write_text("5")
+    return _status("VmRSS")
+
+
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if not _STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    lines = _STATUS.read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 # -- probes: each prepares, imports included, and returns the calls to time ---------------------------------------
 
-Calls = Iterator[Callable[[], object]]
+
+def _loop(file: File) -> Calls:
+    """The yardstick for computing: a fixed amount of what the flows are made of, sorted arrays and looked-up sets."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    numbers = rng.integers(0, 1 << 40, 1_000_000)
+    return iter([partial(_fixed_work, numbers)])
+
+
+def _fixed_work(numbers: Any) -> int:
+    import numpy as np
+
+    distinct, back = np.unique(numbers % 300_000, return_inverse=True)
+    places = np.searchsorted(distinct, numbers % 600_000)
+    known: dict[tuple[int, int], list[int]] = {}
+    for number, place in zip(back[:300_000].tolist(), places[:300_000].tolist(), strict=True):
+        known.setdefault((number & 4095, place & 15), []).append(number)
+    return sum(map(len, known.values()))
 
 
 def _decode(file: File) -> Calls:
@@ -141,6 +187,7 @@ def _read_all(world: gs.World, verb: str, resource: str) -> int:
 
 
 PROBES: dict[str, Callable[[File], Calls]] = {
+    "loop": _loop,
     "decode": _decode,
     "CSafeLoader": _csafeloader,
     "CSafeLoader without GC": _csafeloader_without_gc,
@@ -177,8 +224,19 @@ def smoke(folder: Path) -> None:
     shape = SCENARIOS["tiny"]
     for form in FORMS:
         path = folder / f"{form}.{'yaml' if form == 'yaml' else 'json'}"
-        write(shape, path, form=form)
+        write(objects(shape), path, form=form)
         check(gs.load(str(path)), shape)
+
+
+def smoke_network(name: str, folder: Path) -> None:
+    """The same for the flows of a network: written, loaded, and every flow and single answer as planted."""
+    import graphsec as gs
+    from benchmarks import flows
+    from benchmarks.generate import scenario_objects, write
+
+    path = folder / f"{name}.json"
+    write(scenario_objects(name), path, form="compact")
+    flows.check(gs.load(str(path)), NETWORKS[name].planted())
 
 
 if __name__ == "__main__":

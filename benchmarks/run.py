@@ -17,12 +17,16 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from benchmarks import peer
 from benchmarks.cluster import secret_readers
+from benchmarks.networks import LADDER, NETWORKS, SHAPES
 from benchmarks.probe import File, Sample
 
 _ROOT = Path(__file__).parent.parent
 #: Probes that are a process from its start to its end.
-_ASK, _DECODE = "who can read secrets", "decode, process"
+_ASK, _DECODE, _REACH, _PEER = "who can read secrets", "decode, process", "graphsec reach", "nca"
+# No folder below this one: tests read every Python file of the project.
+_PEER_FOLDER = _ROOT / ".venv-nca"
 _DECODE_SCRIPT = "import gc, sys, msgspec; gc.disable(); msgspec.json.decode(open(sys.argv[1], 'rb').read())"
 
 
@@ -36,19 +40,20 @@ class Quantity(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """``measured / yardstick`` is to be at most ``goal``; without a yardstick ``measured`` itself, in seconds."""
+    """``measured / yardstick`` is to be at most ``goal``, ``measured`` itself at most ``limit``."""
 
     title: str
     measured: Quantity
     yardstick: Quantity | None = None
     goal: float | None = None
+    limit: float | None = None
 
     @property
     def quantities(self) -> list[Quantity]:
         return [self.measured, *([self.yardstick] if self.yardstick else [])]
 
 
-def _rows(*, quick: bool) -> Iterator[Row]:
+def _access_rows(*, quick: bool) -> Iterator[Row]:
     sizes = ("1MB", "39MB") if quick else ("1MB", "39MB", "100MB", "585MB")
     small, full = ("4MB", "39MB") if quick else ("58MB", "585MB")
     indented, text = File("4MB" if quick else "39MB", "json"), File("4MB" if quick else "10MB", "yaml")
@@ -58,8 +63,8 @@ def _rows(*, quick: bool) -> Iterator[Row]:
     yield _load_row("50,000 bindings", File("large"))
     for loader, goal in (("CSafeLoader", 1 / 5), ("CSafeLoader without GC", None)):
         yield Row(title=f"load YAML / {loader}", measured=_load(text), yardstick=Quantity(loader, text), goal=goal)
-    yield Row(title="compile, 50,000 bindings", measured=Quantity("compile", File("large")), goal=0.3)
-    yield Row(title="who-can, warm, 50,000 bindings", measured=Quantity("who-can", File("large")), goal=0.0005)
+    yield Row(title="compile, 50,000 bindings", measured=Quantity("compile", File("large")), limit=0.3)
+    yield Row(title="who-can, warm, 50,000 bindings", measured=Quantity("who-can", File("large")), limit=0.0005)
     yield Row(title="who-can, new request, all rows read", measured=Quantity("who-can, new", File("large")))
     for size in sizes[1:]:
         memory, input_size = (Quantity("load", File(size), field) for field in ("memory", "size"))
@@ -68,6 +73,68 @@ def _rows(*, quick: bool) -> Iterator[Row]:
     for size in sizes if quick else ("1MB", "100MB", "585MB"):
         ask, decode = Quantity(_ASK, File(size)), Quantity(_DECODE, File(size))
         yield Row(title=f"`{_ASK}` / decode, {size}", measured=ask, yardstick=decode)
+
+
+#: Goals for all pairs: seconds, and bytes that are added after loading.
+_ALL_PAIRS = {"G1": (2, 300e6), "1M": (6, None), **dict.fromkeys(("G2", "G3", "blocks", "admin", "hubs"), (5, 500e6))}
+_WHO_REACHES = 0.005
+#: Four times the namespaces, and a tenth for the logarithms; the map of hubs itself grows with their square.
+_GROWTH = dict.fromkeys(("G1", "G2", "G3", "blocks", "admin"), 4.4)
+
+
+def _flow_rows(*, quick: bool) -> Iterator[Row]:
+    for name in ("chain-20",) if quick else SHAPES:
+        file, (seconds, memory) = File(name), _ALL_PAIRS.get(name, (None, None))
+        fold = NETWORKS[name].planted().fold
+        yield Row(title=f"load / decode, {name}", measured=_load(file), yardstick=Quantity("decode", file))
+        loop = Quantity("loop", file)
+        yield Row(title=f"all pairs / loop, {name}", measured=Quantity("flows", file), yardstick=loop, limit=seconds)
+        yield Row(title=f"all pairs, memory, {name}", measured=Quantity("flows", file, "memory"), limit=memory)
+        asked = Quantity("who reaches", file)
+        yield Row(title=f"who reaches a class, warm, {name}", measured=asked, limit=_WHO_REACHES)
+        if name != "1M":
+            asked = Quantity("who reaches, pod", file)
+            yield Row(title=f"who reaches a pod, all rows, {name}", measured=asked, limit=_WHO_REACHES)
+            yield Row(title=f"who reaches, cold, {name}", measured=Quantity("who reaches, cold", file))
+        yield Row(title=f"whole map by {fold}, {name}", measured=Quantity("map", file))
+        if name in _GROWTH and not quick:
+            half, double = (Quantity("flows", File(f"{name}-{size}")) for size in ("half", "double"))
+            goal = _GROWTH[name]
+            yield Row(title=f"growth, {name} half to double", measured=double, yardstick=half, goal=goal)
+    if not quick:
+        half, full = (Quantity("flows", File(name)) for name in ("1M-half", "1M"))
+        yield Row(title="growth, 1M half to whole", measured=full, yardstick=half, goal=2.2)
+
+
+def _peer_rows() -> Iterator[Row]:
+    """Beside another tool, on the largest chain that it finishes in time."""
+    command = peer.installed(_PEER_FOLDER)
+    found = peer.largest(command, _ladder()) if command else None
+    if not found:
+        why = "cannot be installed" if command is None else "answers none in time"
+        yield Row(title=f"nca: {why}; `{_REACH}` alone", measured=Quantity(_REACH, File(f"chain-{LADDER[0]}")))
+        return
+    file = next(file for file in map(File, NETWORKS) if file.path == found)
+    theirs = Quantity(_PEER, file)
+    count = f"{_pods(file.scenario):,} pods"
+    yield Row(
+        title=f"nca: `{_REACH}` / `nca`, {count}", measured=Quantity(_REACH, file), yardstick=theirs, goal=1 / 200
+    )
+    answer = Quantity("load and map", file)
+    yield Row(title=f"nca: load and map / `nca`, {count}", measured=answer, yardstick=theirs, goal=1 / 200)
+
+
+def _ladder() -> Iterator[Path]:
+    for count in LADDER:
+        file = File(f"chain-{count}")
+        _generate(file)
+        print(f"{_PEER}: {file.scenario}", file=sys.stderr)
+        yield file.path
+
+
+def _pods(name: str) -> int:
+    network = NETWORKS[name]
+    return network.namespaces * network.deployments * network.replicas
 
 
 def _load(file: File) -> Quantity:
@@ -107,6 +174,10 @@ def _generate(file: File) -> None:
 def _sample(probe: str, file: File) -> Sample:
     if probe == _ASK:
         return _ask(file)
+    if probe == _PEER:
+        return Sample(seconds=_reply(file).seconds, memory=0, size=file.path.stat().st_size)
+    if probe == _REACH:
+        return _reach(file)
     if probe == _DECODE:
         return _whole_process(["-c", _DECODE_SCRIPT, str(file.path)], file)[0]
     command = [sys.executable, "-m", "benchmarks.probe", probe, file.scenario, file.form]
@@ -121,6 +192,20 @@ def _ask(file: File) -> Sample:
     unsaid = sorted(name for name in planted if name not in answer and not name.startswith("system:"))
     if unsaid:
         raise AssertionError(f"{_ASK} on {file.path.name} leaves out {unsaid[:5]}")
+    return sample
+
+
+def _reply(file: File) -> peer.Reply:
+    command = peer.installed(_PEER_FOLDER)
+    reply = peer.ask(command, file.path) if command else None
+    assert reply
+    return reply
+
+
+def _reach(file: File) -> Sample:
+    sample, answer = _whole_process(["-m", *_REACH.split(), "-f", str(file.path), "-o", "connlist"], file)
+    if peer.installed(_PEER_FOLDER):
+        peer.compare(_reply(file).text, answer)
     return sample
 
 
@@ -148,30 +233,29 @@ def _table(rows: Sequence[Row], samples: Samples) -> list[tuple[str, ...]]:
 
 
 def _cells(row: Row, samples: Samples) -> tuple[str, ...]:
-    measured = _values(row.measured, samples)
+    measured, field = _values(row.measured, samples), row.measured.field
+    result = statistics.median(measured)
+    cells = (row.title, _format(result, field))
+    limit = _verdict(_format(row.limit, field), met=result <= row.limit) if row.limit else ("", "")
     if row.yardstick is None:
-        result = statistics.median(measured)
-        return (row.title, _format(result, "seconds"), "", "", *_verdict(result, row.goal, "seconds"))
+        return (*cells, "", "", *limit)
     yardstick = _values(row.yardstick, samples)
     # The median of the rounds' ratios, not the ratio of medians: each round compares neighbours in time.
     ratio = statistics.median(mine / theirs for mine, theirs in zip(measured, yardstick, strict=True))
-    return (
-        row.title,
-        _format(statistics.median(measured), row.measured.field),
-        _format(statistics.median(yardstick), row.yardstick.field),
-        f"{ratio:.2f}",
-        *_verdict(ratio, row.goal, ""),
-    )
+    goal = _verdict(_short(row.goal, "g"), met=ratio <= row.goal) if row.goal else limit
+    return (*cells, _format(statistics.median(yardstick), row.yardstick.field), _short(ratio, ".2f"), *goal)
 
 
 def _values(quantity: Quantity, samples: Samples) -> list[float]:
     return [getattr(sample, quantity.field) for sample in samples[quantity.probe, quantity.file]]
 
 
-def _verdict(result: float, goal: float | None, field: str) -> tuple[str, str]:
-    if goal is None:
-        return "", ""
-    return f"≤ {_format(goal, field) if field else f'{goal:g}'}", "yes" if result <= goal else "no"
+def _verdict(goal: str, *, met: bool) -> tuple[str, str]:
+    return f"≤ {goal}", "yes" if met else "no"
+
+
+def _short(ratio: float, form: str) -> str:
+    return format(ratio, form) if ratio >= 0.01 else f"1/{1 / ratio:.0f}"
 
 
 def _format(value: float, field: str) -> str:
@@ -189,6 +273,14 @@ def _lines(table: list[tuple[str, ...]], *, markdown: bool) -> Iterator[str]:
             yield f"|{'|'.join('-' * (width + 2) for width in widths)}|"
 
 
+def _tables(*, quick: bool, only: str) -> Iterator[tuple[str, list[Row]]]:
+    for caption, rows in (("Loading and access", _access_rows), ("Flows", _flow_rows)):
+        yield caption, [row for row in rows(quick=quick) if only in row.title]
+    # Asked for by name or with everything: to find its largest input takes minutes.
+    if not quick and only in ("", _PEER):
+        yield "Beside network-config-analyzer", list(_peer_rows())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small files, one round, less than a minute")
@@ -197,10 +289,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     given = parser.parse_args()
     rounds = given.rounds or (1 if given.quick else 3)
-    rows = [row for row in _rows(quick=given.quick) if given.only in row.title]
-    table = _table(rows, _sample_all(rows, rounds=rounds))
-    print("\n".join(_lines(table, markdown=given.markdown)))
-    print(f"\n{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, rounds: {rounds}")
+    for caption, rows in _tables(quick=given.quick, only=given.only):
+        if rows:
+            table = _table(rows, _sample_all(rows, rounds=rounds))
+            print(f"{caption}:\n\n" + "\n".join(_lines(table, markdown=given.markdown)) + "\n", flush=True)
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, rounds: {rounds}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,17 +29,21 @@ from graphsec.model.rbac import covers as _covers
 from graphsec.model.ref import Ref
 from graphsec.model.text import counted
 from graphsec.query._answer import Answer
-from graphsec.query._flow_list import Given
 from graphsec.query._subjects import parse_subject
 from graphsec.query.can_i import CanI, Decision
-from graphsec.query.can_reach import CanReach, FlowDecision
-from graphsec.query.exposed import Exposed, Exposure
-from graphsec.query.flow_diff import FlowChange, FlowDiff
-from graphsec.query.policy_lint import PolicyFinding, PolicyLint
-from graphsec.query.reach import Flow, Reach
-from graphsec.query.synthesize import Synthesis, Synthesize
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
+
+if TYPE_CHECKING:
+    from graphsec.query._flow_list import Given
+    from graphsec.query.can_reach import FlowDecision
+    from graphsec.query.exposed import Exposure
+    from graphsec.query.flow_diff import FlowChange
+    from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.reach import Flow
+    from graphsec.query.synthesize import Synthesis
+
+# Questions about flows are imported when asked: they bring numpy, which questions about access do without.
 
 _VERSION = re.compile(r"v?1\.(\d+)(\..*)?$")
 
@@ -170,6 +174,8 @@ def can_reach(world: World, src: str, dst: str, *, protocol: str = "TCP", port: 
     answer differs between the pods or addresses that an end means. Raises UsageError for an unknown end, protocol or port,
     InputError where the input holds no pod or workload, or never holds NetworkPolicies (exit code 3).
     """
+    from graphsec.query.can_reach import CanReach
+
     return CanReach(source=src, destination=dst, protocol=protocol, port=port).decide(world)
 
 
@@ -187,6 +193,8 @@ def reach(
 
     Raises UsageError for an unknown end or fold, LimitError for a map too large to list, InputError as ``can_reach``.
     """
+    from graphsec.query.reach import Reach
+
     question = Reach(source=src or "", destination=dst or "", protocol=protocol or "", port=port or 0, fold=fold)
     return question.answer(world)
 
@@ -198,6 +206,8 @@ def diff(old: World, new: World) -> Answer[FlowChange]:
 
     Raises InputError as ``can_reach`` for either world, LimitError for more changes than a list is good for.
     """
+    from graphsec.query.flow_diff import FlowDiff
+
     return FlowDiff.between(old, new).answer(old, new)
 
 
@@ -210,6 +220,8 @@ def synthesize(world: World, flows: Given | None = None) -> Synthesis:
 
     Raises UsageError for flows without meaning, LimitError for too many of them, InputError as ``can_reach``.
     """
+    from graphsec.query.synthesize import Synthesize
+
     return Synthesize.of(flows).answer(world)
 
 
@@ -220,6 +232,8 @@ def exposed(world: World) -> Answer[Exposure]:
 
     Raises InputError as ``can_reach``.
     """
+    from graphsec.query.exposed import Exposed
+
     return Exposed().answer(world)
 
 
@@ -228,6 +242,8 @@ def policy_lint(world: World, *, namespace: str = "") -> Answer[PolicyFinding]:
 
     ``namespace`` keeps findings on one namespace and what is in it. Raises InputError as ``can_reach``.
     """
+    from graphsec.query.policy_lint import PolicyLint
+
     return PolicyLint(namespace=namespace).answer(world)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,12 @@ from graphsec.cli.app import app
 from graphsec.errors import UsageError
 from graphsec.model.text import counted
 from graphsec.query._answer import Answer
+from graphsec.query._severities import SEVERITIES
 from graphsec.query._subjects import namespace_or_suggest
-from graphsec.query.policy_lint import SEVERITIES, PolicyFinding, PolicyLint
-from graphsec.query.synthesize import Synthesis, Synthesize
+
+if TYPE_CHECKING:
+    from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.synthesize import Synthesis
 
 policies = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Network policies: lint, synthesize.")
 app.add_typer(policies, name="policy")
@@ -33,6 +36,8 @@ def lint_policies(
     ] = "",
 ) -> int:
     """What is probably wrong with the policies, and what no policy covers."""
+    from graphsec.query.policy_lint import PolicyLint
+
     if fail_on not in ("", *SEVERITIES):
         raise UsageError(f"unknown severity `{fail_on}`", help=f"severities: {', '.join(SEVERITIES)}")
     world = session.open_world(common)
@@ -66,6 +71,8 @@ def synthesize_policies(
     ] = "",
 ) -> int:
     """Write the least NetworkPolicies that keep given flows, as YAML; exits 1 where they cannot keep exactly those."""
+    from graphsec.query.synthesize import Synthesize
+
     world = session.open_world(common)
     answer = Synthesize.of(flows or None, common.scope).answer(world)
     warned = session.warned(answer, namespace_or_suggest(common.scope, world))

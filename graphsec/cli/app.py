@@ -18,16 +18,12 @@ from graphsec.model.text import counted, safe
 from graphsec.query._subjects import known_or_suggest, namespace_or_suggest, parse_subject
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
-from graphsec.query.can_reach import CanReach
-from graphsec.query.explain_flow import ExplainFlow
-from graphsec.query.explain_flow import text as flow_text
-from graphsec.query.exposed import Exposed
-from graphsec.query.flow_diff import CHANGED, GAINED, LOST, FlowDiff
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import SENSITIVE, VERBS, Column, Matrix
-from graphsec.query.reach import Reach
 from graphsec.query.what_can import WhatCan
 from graphsec.query.who_can import WhoCan
+
+# Questions about flows are imported by their commands: they bring numpy, which nothing else needs at start-up.
 
 _WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -276,6 +272,8 @@ def reach(
     expect_none: Annotated[bool, typer.Option("--expect-none", help="Exit 1 if there is a flow.")] = False,
 ) -> int:
     """What can reach what: allowed flows between pods, workloads, namespaces and addresses (`*` is any end)."""
+    from graphsec.query.reach import Reach
+
     world = session.open_world(common)
     question = Reach(
         source=_end(source),
@@ -305,6 +303,8 @@ def _flows_line(answer: Any) -> str:
 @with_common
 def exposed(common: Common) -> int:
     """What the internet, other namespaces and pods to come can open, by which way; `-n` keeps one namespace's workloads."""
+    from graphsec.query.exposed import Exposed
+
     world = session.open_world(common)
     answer = session.warned(Exposed(namespace=common.scope).answer(world), namespace_or_suggest(common.scope, world))
     return session.deliver(answer, common, [_exposures_line(answer)])
@@ -330,6 +330,8 @@ def diff(
     new: Annotated[str, typer.Argument(help="The same after it.", show_default=False)],
 ) -> int:
     """Which flows a change gains and loses, with the rules that make it so; exits 1 if there are any, like diff."""
+    from graphsec.query.flow_diff import FlowDiff
+
     if common.filename:
         raise UsageError("diff takes two inputs, no `-f`", help="graphsec diff OLD NEW")
     before, after = (session.open_world(replace(common, filename=[path])) for path in (old, new))
@@ -341,6 +343,8 @@ def diff(
 
 
 def _changes_line(answer: Any) -> str:
+    from graphsec.query.flow_diff import CHANGED, GAINED, LOST
+
     kinds = {kind: sum(item.change == kind for item in answer) for kind in (GAINED, LOST, CHANGED)}
     return f"{counted(len(answer), 'change')}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
 
@@ -361,19 +365,22 @@ def explain(
     if destination:
         if not port:
             raise UsageError("which port?", help=f"graphsec explain {subject} {destination} --port PORT")
-        return _explain_flow(
-            common, CanReach(source=subject, destination=destination, protocol=protocol.upper(), port=port)
-        )
+        return _explain_flow(common, subject, destination, protocol, port)
     return _explain_code(subject, common.output)
 
 
-def _explain_flow(common: Common, packet: CanReach) -> int:
+def _explain_flow(common: Common, source: str, destination: str, protocol: str, port: int) -> int:
+    from graphsec.query.can_reach import CanReach
+    from graphsec.query.explain_flow import ExplainFlow, text
+
+    question = ExplainFlow(
+        packet=CanReach(source=source, destination=destination, protocol=protocol.upper(), port=port)
+    )
     world = session.open_world(common)
-    question = ExplainFlow(packet=packet)
     answer = question.answer(world)
     if common.output != "table":
         return session.deliver(answer, common)
-    return session.deliver_text(answer, common, flow_text(question.decide(world)))
+    return session.deliver_text(answer, common, text(question.decide(world)))
 
 
 def _explain_code(code: str, output: str) -> int:

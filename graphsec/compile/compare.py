@@ -24,7 +24,7 @@ from graphsec.compile.fold import Pairs, TooManyPairsError, Units, fold_all, wit
 from graphsec.compile.masks import Rows
 from graphsec.compile.world import World
 from graphsec.model.objects import Loaded
-from graphsec.model.policy import Action, Addresses, Direction, Endpoints, Peer, Policy, Rule
+from graphsec.model.policy import Action, Addresses, Endpoints, Peer, Policy, Rule
 from graphsec.model.ref import Ref, Source
 
 #: More changes than a list is good for.
@@ -129,29 +129,9 @@ class _Signatures:
         """The kinds of class of each workload's pods."""
         pods = np.arange(len(self.workloads.of_pod))
         positions, classes = self.flows.universe.classes.expand(pods)
-        pairs = np.unique(np.stack([self.workloads.of_pod[positions], self._kinds[classes]]), axis=1)
+        pairs = np.unique(np.stack([self.workloads.of_pod[positions], self.flows.kinds[classes]]), axis=1)
         rows = Rows.of_pairs(pairs[0], pairs[1], self.workloads.count)
         return (rows[number].tobytes() for number in range(len(rows)))
-
-    @cached_property
-    def _kinds(self) -> npt.NDArray[np.int64]:
-        """A number for each class, equal for classes that are in the same sets of all permissions: hashed, as many are.
-
-        128 bits: two of a million different classes are taken for one with a probability below 1e-26.
-        """
-        random = np.random.default_rng(0)
-        hashes = np.zeros((2, self.flows.universe.size), np.uint64)
-        for reading in self.flows.readings:
-            for direction in Direction:
-                side = self.flows.side(direction, reading)
-                for family in (side.subjects, side.peers):
-                    words = random.integers(0, 1 << 64, (2, len(family)), np.uint64)
-                    for row, word in zip(hashes, words, strict=True):
-                        np.bitwise_xor.at(row, family.rows.values, word[family.owners])
-                    for number in family.large:
-                        hashes[:, family.masks.ids(int(family.sets[number]))] ^= words[:, number, None]
-        found: npt.NDArray[np.int64] = np.unique(hashes, axis=1, return_inverse=True)[1].reshape(-1)
-        return found
 
     @cached_property
     def _nodes(self) -> Mapping[int, frozenset[tuple[bool, str]]]:

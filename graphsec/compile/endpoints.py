@@ -65,6 +65,21 @@ class Endpoints:
             tuple(address for text in texts for address in _parsed(text)) if texts else () for texts in self.written
         ]
 
+    @cached_property
+    def by_namespace(self) -> dict[str, list[int]]:
+        """Indices of the pods of each namespace."""
+        found: dict[str, list[int]] = {}
+        for index, ref in enumerate(self.refs):
+            found.setdefault(ref.namespace or "", []).append(index)
+        return found
+
+    @cached_property
+    def pods_of_workload(self) -> dict[Ref, list[int]]:
+        found: dict[Ref, list[int]] = {ref: [] for ref in self.workloads}
+        for index, number in enumerate(self.workload_of):
+            found[self.workloads[number]].append(index)
+        return found
+
     @property
     def has_v6(self) -> bool:
         nodes = (address for node in self.nodes.values() for address in (*node.internal, *node.external))
@@ -157,7 +172,7 @@ class _Owners:
             addresses = status.addresses if status else ()
             self._add(loaded, owner, loaded.body.metadata.labels, loaded.body.spec, addresses, live=True)
         for loaded in self._templates.values():
-            if loaded.ref not in covered and not self._controlled(loaded):
+            if loaded.ref not in covered and self._above(loaded) is None:
                 self._place_template(loaded, referenced)
 
     def _add(
@@ -205,13 +220,6 @@ class _Owners:
         else:
             self._add(loaded, loaded.ref, labels, template.spec, replicas=replicas)
 
-    def _controlled(self, loaded: Loaded) -> bool:
-        """Whether another workload of the input creates this one, whose template then stands for both."""
-        return any(
-            owner.controller and Ref(owner.kind, owner.name, loaded.ref.namespace) in self._templates
-            for owner in loaded.body.metadata.owner_references or ()
-        )
-
     # -- owners -------------------------------------------------------------------------------------------------
 
     def _owner_of_pod(self, loaded: Loaded) -> Ref:
@@ -228,16 +236,33 @@ class _Owners:
         return self._by_owners[key] or loaded.ref
 
     def _top(self, owners: tuple[OwnerReference, ...], namespace: str | None, template_hash: str | None) -> Ref | None:
-        """The controller at the end of the chain; None for a pod that a node owns (a mirror pod) or that nobody controls."""
+        """The workload at the end of the chain; None for a pod that a node owns (a mirror pod) or that nobody controls.
+
+        A workload that a custom resource controls stays itself; a pod that one controls belongs to the resource.
+        """
         owner = next((owner for owner in owners if owner.controller), None)
         if owner is None or owner.kind == "Node" or not owner.name:
             return None
         ref = Ref(owner.kind or "Pod", owner.name, namespace)
         loaded = self._templates.get(ref)
         if loaded is not None:
-            above = loaded.body.metadata.owner_references
-            return (self._top(above, namespace, None) or ref) if above else ref
+            return self._above(loaded) or ref
         return self._inferred(ref, template_hash) or ref
+
+    def _above(self, loaded: Loaded) -> Ref | None:
+        """The workload of the input that creates this one, at the end of the chain; None too where they own each other."""
+        seen = {loaded.ref}
+        while above := self._creator(loaded):
+            if above.ref in seen:
+                return None
+            seen.add(above.ref)
+            loaded = above
+        return loaded.ref if len(seen) > 1 else None
+
+    def _creator(self, loaded: Loaded) -> Loaded | None:
+        owners = (owner for owner in loaded.body.metadata.owner_references or () if owner.controller)
+        found = (self._templates.get(Ref(owner.kind, owner.name, loaded.ref.namespace)) for owner in owners)
+        return next((above for above in found if above is not None), None)
 
     def _inferred(self, ref: Ref, template_hash: str | None) -> Ref | None:
         """The owner of a ReplicaSet, Job or machine that is not in the input, by the names that controllers give."""

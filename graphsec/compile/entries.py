@@ -14,7 +14,7 @@ import numpy as np
 
 from graphsec.compile.classes import Extent, Universe
 from graphsec.compile.masks import Ids
-from graphsec.compile.policies import Placed, Policies
+from graphsec.compile.policies import Placed, Policies, together
 from graphsec.model.policy import Action, Direction, Rule, Tier
 
 #: Traffic and peers (a bit for each class) that no rule has decided yet. Pieces of one state never overlap in both.
@@ -101,7 +101,6 @@ class Solver:
         self._placed = policies.placed
         self._direction = direction
         self._reading = reading
-        self._policies = policies
         self._tiers = list(policies.tiers(direction))
         self._ledger = _Ledger()
         self._intersections: dict[tuple[int, int], int] = {}
@@ -249,8 +248,9 @@ class Solver:
         """Allows what the rules allow; gives what goes on to the next tier."""
         passed: list[Piece] = []
         left = _Outcome(open=list(pieces))
-        for tied in self._policies.tied(applying):
-            outcomes = [self._policy(number, marks, left.open, left.doubtful) for number in tied]
+        numbers = {id(self._placed[number]): number for number in applying}
+        for tied in together(self._placed[number] for number in applying):
+            outcomes = [self._policy(numbers[id(policy)], marks, left.open, left.doubtful) for policy in tied]
             left = outcomes[0] if len(outcomes) == 1 else self._in_any_order(outcomes)
             for rule, (traffic, peers) in left.allowed:
                 self._allow(subjects, self._masks.add_bits(peers), traffic, rule)

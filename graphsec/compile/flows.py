@@ -22,6 +22,7 @@ from graphsec.compile.profile import Profile
 from graphsec.model import policy as model
 from graphsec.model.cluster import Cluster
 from graphsec.model.policy import Direction
+from graphsec.model.ref import Ref
 
 _WORD = (1 << 64) - 1
 
@@ -90,10 +91,16 @@ class Flows:
             self._bicliques[reading] = join(self.universe.masks, egress, ingress)
         return self._bicliques[reading]
 
-    def selects(self, policy: Placed, number: int) -> bool:
-        """Whether a policy selects a class."""
-        mask = self.universe.subjects(policy)
-        return bool(self.universe.masks.contains(mask, np.array([number], np.int32))[0])
+    def selecting(self, number: int, direction: Direction | None = None) -> list[Placed]:
+        """The policies that select a class, and say something about the direction if one is given, in order."""
+        if number >= self.universe.pods:
+            return []
+        found = [self.policies.placed[position] for position in self._subjects.holding(number).tolist()]
+        return [placed for placed in found if direction is None or placed.body.rules(direction) is not None]
+
+    @cached_property
+    def _subjects(self) -> Family:
+        return Family(self.universe.masks, [self.universe.subjects(placed) for placed in self.policies.placed])
 
     def isolated(self, direction: Direction) -> int:
         """Mask of the classes for which some policy denies a direction by default (N-01, CA-03)."""
@@ -111,6 +118,31 @@ class Flows:
             )
             for direction in Direction
         }
+
+    @cached_property
+    def kinds(self) -> npt.NDArray[np.int64]:
+        """A number for each class, equal for classes that are in the same sets of all permissions: hashed, as many are.
+
+        128 bits: two of a million different classes are taken for one with a probability below 1e-26.
+        """
+        random = np.random.default_rng(0)
+        hashes = np.zeros((2, self.universe.size), np.uint64)
+        for reading in self.readings:
+            for direction in Direction:
+                side = self.side(direction, reading)
+                for family in (side.subjects, side.peers):
+                    words = random.integers(0, 1 << 64, (2, len(family)), np.uint64)
+                    for row, word in zip(hashes, words, strict=True):
+                        np.bitwise_xor.at(row, family.rows.values, word[family.owners])
+                    for number in family.large:
+                        hashes[:, family.masks.ids(int(family.sets[number]))] ^= words[:, number, None]
+        found: npt.NDArray[np.int64] = np.unique(hashes, axis=1, return_inverse=True)[1].reshape(-1)
+        return found
+
+    @cached_property
+    def folds(self) -> dict[str, Any]:
+        """Numberings of units by fold, kept for the next question."""
+        return {}
 
     # -- one pair -----------------------------------------------------------------------------------------------
 
@@ -136,6 +168,19 @@ class Flows:
         numbers = side.subjects.holding(subject)
         held = side.peers.contains(numbers, np.full(len(numbers), peer, np.int32))
         return [side.entries[number] for number in numbers[held].tolist()]
+
+    def rules_of(self, entry: Entry) -> dict[Ref, list[int]]:
+        """Positions of the rules behind a permission, by policy; many policies share one permission."""
+        known = self._rules.get(id(entry))
+        if known is None:
+            known = self._rules[id(entry)] = defaultdict(list)
+            for number, position in entry.rules:
+                known[self.policies.placed[number].ref].append(position)
+        return known
+
+    @cached_property
+    def _rules(self) -> dict[int, dict[Ref, list[int]]]:
+        return {}
 
     # -- one end ------------------------------------------------------------------------------------------------
 

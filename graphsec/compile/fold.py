@@ -41,6 +41,13 @@ class Units:
 
     @classmethod
     def of(cls, flows: Flows, fold: str) -> Units:
+        if fold not in flows.folds:
+            flows.folds[fold] = cls._of(flows, fold)
+        units: Units = flows.folds[fold]
+        return units
+
+    @classmethod
+    def _of(cls, flows: Flows, fold: str) -> Units:
         endpoints = flows.endpoints
         if fold == "workload":
             return cls(flows, fold, np.array(endpoints.workload_of, np.int32), len(endpoints.workloads))
@@ -60,12 +67,15 @@ class Units:
 
     @cached_property
     def uneven(self) -> frozenset[int]:
-        """Units whose pods policies tell apart, addresses of several families aside."""
+        """Units whose pods the permissions treat differently, addresses of several families aside."""
         universe = self.flows.universe
-        look: dict[int, set[tuple[int, ...]]] = defaultdict(set)
-        for pod, unit in enumerate(self.of_pod.tolist()):
-            look[unit].add(tuple(universe.classes[pod].tolist()))
-        return frozenset(unit for unit, found in look.items() if len(found) > 1)
+        positions, classes = universe.classes.expand(np.arange(len(self.of_pod)))
+        # A pod is the sum of its classes: one, or one for each family.
+        looks = np.zeros(len(self.of_pod), np.int64)
+        np.add.at(looks, positions, (self.flows.kinds[classes] + 1) * (1 + 1_000_003 * universe.families_of[classes]))
+        distinct = np.unique(np.stack([self.of_pod, looks]), axis=1)
+        units, counts = np.unique(distinct[0], return_counts=True)
+        return frozenset(units[counts > 1].tolist())
 
     @cached_property
     def rows(self) -> Rows:
@@ -174,14 +184,9 @@ def _folded(rows: Iterable[Row], units: Units, wanted: Wanted = ANY) -> dict[tup
 
 def without_self(flows: Flows, units: Units, pairs: Pairs) -> Pairs:
     """A unit and itself: only what two different pods of it may do (N-16d), since one is always connected to itself."""
-    pods_of: dict[int, list[int]] = defaultdict(list)
-    wanted = {source for source, destination in pairs if source == destination and source < units.count}
-    for pod, unit in enumerate(units.of_pod.tolist()):
-        if unit in wanted:
-            pods_of[unit].append(pod)
     out = dict(pairs)
-    for unit, pods in pods_of.items():
-        amount = _among(flows, pods)
+    for unit in [source for source, destination in pairs if source == destination and source < units.count]:
+        amount = _among(flows, units.pods[unit].tolist())
         if amount == NOTHING:
             del out[unit, unit]
         else:
@@ -212,7 +217,7 @@ def with_own_nodes(
 
     ``sources`` and ``targets`` limit to pods, None does not. Possible where the input does not tell the node.
     """
-    if not flows.profile.own_node:
+    if not flows.profile.own_node or not flows.universe.host_pods:
         return pairs
     endpoints, everything = flows.endpoints, flows.universe.traffic.all
     hosted: dict[str, set[int]] = defaultdict(set)

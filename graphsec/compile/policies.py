@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -58,15 +58,6 @@ class Policies:
                 by_tier[policy.tier].append(number)
         yield from sorted(by_tier.items())
 
-    def tied(self, numbers: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """Ordered policies of one tier, those of equal priority together where the API leaves their order open (A-04)."""
-        for _, group in groupby(numbers, key=self._place):
-            yield tuple(group)
-
-    def _place(self, number: int) -> tuple[float, int]:
-        body = self.placed[number].body
-        return body.order, -1 if body.ties else number
-
     @cached_property
     def ties(self) -> tuple[tuple[int, ...], ...]:
         """Policies of one tier with one order, where the API leaves open which is read first (A-04)."""
@@ -81,6 +72,12 @@ class Policies:
             for direction in Direction:
                 for rule in policy.body.rules(direction) or ():
                     yield policy, direction, rule
+
+
+def together(policies: Iterable[Placed]) -> Iterator[tuple[Placed, ...]]:
+    """Ordered policies of one tier, those of equal priority together where the API leaves their order open (A-04)."""
+    for _, group in groupby(policies, key=lambda placed: (placed.body.order, None if placed.body.ties else placed.ref)):
+        yield tuple(group)
 
 
 def gather_policies(cluster: Cluster, profile: Profile) -> Policies:

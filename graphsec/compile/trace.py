@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from graphsec.algebra.expressions import AllOf, AnyOf, Expression, Field, LabelT
 from graphsec.compile.classes import Extent
 from graphsec.compile.endpoints import named_ports
 from graphsec.compile.flows import Flows
-from graphsec.compile.policies import Placed
+from graphsec.compile.policies import Placed, together
 from graphsec.model import policy as model
 from graphsec.model.policy import Action, Direction, Peer, Rule, Term, Tier
 from graphsec.model.ref import Ref, Source
@@ -122,11 +124,9 @@ class _Tracer:
             )
         stages: list[Stage] = []
         ends: set[str] = set()
-        for tier, numbers in self._flows.policies.tiers(self._direction):
-            selecting = [number for number in numbers if self._selects(self._placed(number))]
-            if not selecting:
-                continue
-            stage, outcomes = self._stage(tier, selecting)
+        selecting = self._flows.selecting(self._end.number, self._direction)
+        for tier, policies in groupby(selecting, key=attrgetter("tier")):
+            stage, outcomes = self._stage(tier, list(policies))
             stages.append(stage)
             ends |= outcomes - {"pass"}
             if "pass" not in outcomes:
@@ -155,20 +155,17 @@ class _Tracer:
             reason=reason,
         )
 
-    def _selects(self, policy: Placed) -> bool:
-        return self._holds(self._universe.subjects(policy), self._end)
-
     def _holds(self, mask: int, point: Point) -> bool:
         return bool(self._universe.masks.contains(mask, np.array([point.number], np.int32))[0])
 
-    def _stage(self, tier: Tier, numbers: list[int]) -> tuple[Stage, set[str]]:
+    def _stage(self, tier: Tier, policies: list[Placed]) -> tuple[Stage, set[str]]:
         """The tier, and every outcome that the input leaves possible."""
         trials: list[Trial] = []
         decided, outcome = -1, tier.default.value
         unsure: set[str] = set()
-        for tied in self._flows.policies.tied(numbers):
+        for tied in together(policies):
             hits: list[int] = []
-            for policy in map(self._placed, tied):
+            for policy in tied:
                 hit = False
                 for trial in self._trials(policy, open_=decided < 0):
                     trials.append(trial if not hit else replace(trial, reached=False))
@@ -188,14 +185,11 @@ class _Tracer:
         stage = Stage(
             tier=tier.name,
             outcome=outcome if len(outcomes) == 1 else "unknown",
-            policies=tuple((policy.ref, policy.source) for policy in map(self._placed, numbers)),
+            policies=tuple((policy.ref, policy.source) for policy in policies),
             trials=tuple(trials),
             decided=decided,
         )
         return stage, outcomes
-
-    def _placed(self, number: int) -> Placed:
-        return self._flows.policies.placed[number]
 
     def _trials(self, policy: Placed, *, open_: bool) -> Iterator[Trial]:
         """The rules that apply to the end, each held against the packet."""

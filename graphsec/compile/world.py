@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 from graphsec.collector import collector_paused
 from graphsec.compile.access import AccessIndex, grant_access
 from graphsec.compile.diagnostics import rbac_diagnostics
-from graphsec.compile.flows import Flows, compile_flows
 from graphsec.compile.profile import UPSTREAM, Profile
 from graphsec.compile.provenance import Provenance
-from graphsec.compile.routes import Routes, find_routes
 from graphsec.graph import Graph
 from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import Coverage
@@ -26,6 +24,9 @@ from graphsec.model.vocabulary import EdgeKind, NodeKind
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from graphsec.compile.flows import Flows
+    from graphsec.compile.routes import Routes
 
 Baseline = Callable[[], Sequence[Cluster]]
 
@@ -48,12 +49,17 @@ class World:
     @cached_property
     def flows(self) -> Flows:
         """Which connections the objects allow."""
+        # numpy costs a tenth of a second that questions about access need not spend.
+        from graphsec.compile.flows import compile_flows
+
         with collector_paused():
             return compile_flows(self.cluster, self.cni)
 
     @cached_property
     def routes(self) -> Routes:
         """The ways from outside to pods that Services, Ingresses and the like open."""
+        from graphsec.compile.routes import find_routes
+
         return find_routes(self.cluster, self.flows)
 
     @property

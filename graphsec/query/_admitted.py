@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import reduce
 from operator import and_
 
 import numpy as np
@@ -18,11 +18,12 @@ from graphsec.compile.controllers import ROUTER_NAMESPACE
 from graphsec.compile.endpoints import ANY_POD
 from graphsec.compile.flows import Amount
 from graphsec.compile.hops import Hop, Route, Sees
-from graphsec.compile.masks import EMPTY, Ids, Rows
+from graphsec.compile.masks import Ids
 from graphsec.compile.policies import Placed
 from graphsec.compile.trace import Point, trace
 from graphsec.model.policy import Action, Direction, Endpoints, Rule, Tier
 from graphsec.query._ends import pod_label
+from graphsec.query._flow_evidence import allowing
 from graphsec.query.can_reach import FlowEvidence, evidence_of, exception, side_text
 
 YES, POSSIBLE, NO = "yes", "possible", "no"
@@ -381,20 +382,7 @@ class Admission:
 
     def selecting(self, number: int) -> list[Placed]:
         """The policies with an ingress side that select a class of pods."""
-        if number >= self._universe.pods:
-            return []
-        return [self._flows.policies.placed[policy] for policy in self._policies_of[number].tolist()]
-
-    @cached_property
-    def _policies_of(self) -> Rows:
-        """Numbers of policies with an ingress side by class."""
-        masks, classes, policies = self._universe.masks, [EMPTY], [EMPTY]
-        for number, placed in enumerate(self._flows.policies.placed):
-            if placed.body.ingress is not None:
-                ids = masks.ids(self._universe.subjects(placed))
-                classes.append(ids)
-                policies.append(np.full(len(ids), number, np.int32))
-        return Rows.of_pairs(np.concatenate(classes), np.concatenate(policies), self._universe.size)
+        return self._flows.selecting(number, Direction.INGRESS)
 
     def ports_of(self, rule: Rule, number: int) -> PortSet:
         """The ports of a rule at a class of pods, which says what names mean (N-09)."""
@@ -424,32 +412,16 @@ class Admission:
         found: dict[FlowEvidence, None] = {}
         for direction, subject, peer in sides:
             if subject < self._universe.pods:
-                found.update(dict.fromkeys(self._side(direction, subject, peer, wanted)))
+                found.update(
+                    dict.fromkeys(allowing(self._flows, direction, self._point(subject), self._point(peer), wanted))
+                )
         return tuple(found)
 
-    def _side(self, direction: Direction, subject: int, peer: int, wanted: int) -> Iterator[FlowEvidence]:
-        masks, number = self._universe.masks, np.array([subject], np.int32)
-        for entry in self._flows.entries_between(direction, subject, peer):
-            if not entry.traffic & wanted:
-                continue
-            if not entry.rules:
-                yield FlowEvidence(direction=direction.value, policy=None, reason=self._open_reason(direction, subject))
-            for policy, position in entry.rules:
-                placed = self._flows.policies.placed[policy]
-                if masks.contains(self._universe.subjects(placed), number)[0]:
-                    rule = (placed.body.rules(direction) or ())[position]
-                    yield FlowEvidence(
-                        direction=direction.value,
-                        policy=placed.ref,
-                        rule_index=rule.index,
-                        action=rule.action.value,
-                        source=placed.rule_source(direction, rule),
-                    )
-
-    def _open_reason(self, direction: Direction, number: int) -> str:
-        if direction is Direction.INGRESS and not self.selecting(number):
-            return "no policy selects it"
-        return "no rule of a policy decides, and nothing isolates it"
+    def _point(self, number: int) -> Point:
+        """A class by one pod that stands for it."""
+        members = self._universe.members[number].tolist() if number < self._universe.outside else []
+        label = pod_label(self._flows.endpoints.refs[members[0]]) if members else "it"
+        return Point(number=number, label=label)
 
     def _denial(self, result: Admitted) -> str:
         return "; ".join(text for text, _ in self._denials(result)) or "no policy admits it"

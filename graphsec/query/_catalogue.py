@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from graphsec.compile import World
 from graphsec.errors import InputError
 from graphsec.query._answer import Answer, Evidence
-from graphsec.query._saved import SEVERITIES, SavedQuery, run
+from graphsec.query._saved import SavedQuery, run
+from graphsec.query._severities import SEVERITIES
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex

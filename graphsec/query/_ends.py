@@ -125,7 +125,7 @@ def _addresses(text: str, block: AddressSet, flows: Flows) -> End:
 
 def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
     endpoints = flows.endpoints
-    inside = [index for index, ref in enumerate(endpoints.refs) if ref.namespace == namespace]
+    inside = endpoints.by_namespace.get(namespace, [])
     if not inside and namespace not in flows.universe.namespaces:
         raise UsageError(
             f"unknown namespace `{namespace}`{_near(namespace, flows.universe.namespaces)}", help=f"ends: {FORMS}"
@@ -142,31 +142,29 @@ def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
         pods = tuple(index for index in inside if endpoints.refs[index] == wanted)
         if pods:
             return End(text=text, flows=flows, pods=pods)
-        return _of_workload(text, [number for number, ref in enumerate(endpoints.workloads) if ref == wanted], flows)
+        return _of_workload(text, [wanted] if wanted in endpoints.pods_of_workload else [], flows)
     pods = tuple(
         index for index in inside if endpoints.refs[index].name == name and endpoints.refs[index].kind == "Pod"
     )
     if pods:
         return End(text=text, flows=flows, pods=pods)
-    named = [
-        number for number, ref in enumerate(endpoints.workloads) if ref.namespace == namespace and ref.name == name
-    ]
+    of_pods = {endpoints.workloads[endpoints.workload_of[index]]: None for index in inside}
+    named = [ref for ref in of_pods if ref.name == name]
     if len(named) > 1:
-        choices = ", ".join(workload_label(endpoints.workloads[number]) for number in named)
+        choices = ", ".join(map(workload_label, named))
         raise UsageError(f"`{text}` names several workloads", help=f"one of {choices}")
     return _of_workload(text, named, flows)
 
 
-def _of_workload(text: str, numbers: Sequence[int], flows: Flows) -> End:
+def _of_workload(text: str, refs: Sequence[Ref], flows: Flows) -> End:
     endpoints = flows.endpoints
-    if not numbers:
+    if not refs:
         done = next((ref for ref in endpoints.finished if pod_label(ref) == text or workload_label(ref) == text), None)
         if done is not None:
             return End(text=text, flows=flows, gone=f"{pod_label(done)} has finished and holds no address (N-18a)")
         known = [label for ref in endpoints.workloads for label in (pod_label(ref), workload_label(ref))]
         raise UsageError(f"no pod or workload `{text}` in the input{_near(text, known)}", help=f"ends: {FORMS}")
-    pods = tuple(index for index, number in enumerate(endpoints.workload_of) if number in numbers)
-    return End(text=text, flows=flows, pods=pods)
+    return End(text=text, flows=flows, pods=tuple(endpoints.pods_of_workload[refs[0]]))
 
 
 def _near(word: str, known: Iterable[str]) -> str:

@@ -48,9 +48,10 @@ def _warnings(world: World) -> Iterator[str]:
         yield f"{counted(count, kind)} ignored: the CNI profile {flows.profile.name} does not read that kind"
     for placed, tier in flows.policies.unknown_tiers:
         yield f"{placed.ref} is left out: no Tier `{tier}` in the input"
-    present = Counter(ref.kind for ref in world.cluster.inventory if ref.kind in UNMODELLED)
-    for kind, count in sorted(present.items()):
-        yield f"{counted(count, kind)} not modelled: {UNMODELLED[kind]}"
+    for kind, effect in sorted(UNMODELLED.items()):
+        count = len(world.cluster.objects.get(kind, ()))
+        if count:
+            yield f"{counted(count, kind)} not modelled: {effect}"
     limits = sorted({limit for policy in flows.policies.placed for limit in policy.body.limits})
     yield from (f"not modelled: {limit}" for limit in limits)
     unlabelled = flows.universe.unlabelled

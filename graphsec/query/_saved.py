@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -25,25 +25,24 @@ from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
 from graphsec.model.rbac import ALL, Target, username
 from graphsec.model.ref import Ref, Source, ref_order
-from graphsec.query import _saved_flows, can_i, who_can
-from graphsec.query._admitted import POSSIBLE, YES
+from graphsec.query import can_i, who_can
 from graphsec.query._answer import Answer
 from graphsec.query._flow_needs import flow_answer
 from graphsec.query._grants import MASTERS_GROUP, is_builtin
 from graphsec.query._needs import require
+from graphsec.query._severities import SEVERITIES, Severity
 from graphsec.query._subjects import parse_subject
 from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
-from graphsec.query.exposed import Exposed, Exposure
-from graphsec.query.policy_lint import CHECKS, PolicyFinding, PolicyLint
-from graphsec.query.reach import Flow, Reach
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
-Severity = Literal["info", "low", "medium", "high", "critical"]
+if TYPE_CHECKING:
+    from graphsec.query.exposed import Exposure
+    from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.reach import Flow, Reach
+
 Confidence = Literal["low", "medium", "high"]
-#: In rising order.
-SEVERITIES: tuple[str, ...] = get_args(Severity)
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
@@ -260,6 +259,8 @@ class ReachParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
             raise ValueError(error.message) from None
 
     def _question(self) -> Reach:
+        from graphsec.query.reach import Reach
+
         return Reach(
             source=self.source, destination=self.destination, port=self.port, protocol=self.protocol, fold=self.fold
         )
@@ -271,6 +272,8 @@ class ReachParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
         return self._question().columns(wide=wide)
 
     def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query import _saved_flows
+
         question = self._question()
         if self.to_ports or self.to_claims:
             require(world, "reach")
@@ -284,6 +287,8 @@ class ReachParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
             return [replace(nothing, complete=False, warnings=(*nothing.warnings, error.message))]
 
     def kept(self, world: World, items: Iterable[Flow]) -> list[Flow]:
+        from graphsec.query import _saved_flows
+
         served = _saved_flows.destinations(world, self.to_ports, claims=self.to_claims) if self.to_ports else {}
         excepted = PortSet.parse(self.except_ports)
         pods = _saved_flows.on_pod_network(world) if self.pod_network else None
@@ -299,6 +304,8 @@ class ReachParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
         """What the replicas of one workload do among themselves is no finding about who else does."""
         if flow.source.ref == flow.destination.ref and self.fold == "workload":
             return False
+        from graphsec.query import _saved_flows
+
         start, end = (_saved_flows.namespace_of(side.ref) for side in (flow.source, flow.destination))
         return start not in self.except_from and (not self.between_namespaces or start != end)
 
@@ -336,12 +343,18 @@ class ExposedParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag
         return ()
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.exposed import Exposed
+
         return Exposed().columns(wide=wide)
 
     def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query.exposed import Exposed
+
         return [Exposed().answer(world)]
 
     def kept(self, _: World, items: Iterable[Exposure]) -> list[Exposure]:
+        from graphsec.query._admitted import POSSIBLE, YES
+
         return [
             item
             for item in items
@@ -363,6 +376,8 @@ class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", 
     at_least: Severity = "info"
 
     def __post_init__(self) -> None:
+        from graphsec.query.policy_lint import CHECKS
+
         unknown = sorted(set(self.findings) - {check.id for check in CHECKS})
         if unknown or not self.findings:
             raise ValueError(f"`{unknown[0]}` is no finding of lint" if unknown else "`findings` is empty")
@@ -371,9 +386,13 @@ class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", 
         return ()
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.policy_lint import PolicyLint
+
         return PolicyLint().columns(wide=wide)
 
     def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query.policy_lint import PolicyLint
+
         return [PolicyLint().answer(world)]
 
     def kept(self, _: World, items: Iterable[PolicyFinding]) -> list[PolicyFinding]:

@@ -16,17 +16,19 @@ from graphsec.compile.endpoints import INGRESS_CONTROLLER
 from graphsec.compile.flows import Flows
 from graphsec.compile.fold import TooManyPairsError
 from graphsec.compile.hops import Sees
+from graphsec.compile.policies import Placed
 from graphsec.compile.trace import Point, trace
 from graphsec.errors import LimitError
-from graphsec.model.policy import Direction
+from graphsec.model.policy import DEFAULT, Action, Direction
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, lower_name
 from graphsec.query._ends import pod_label, span_label, workload_label
+from graphsec.query._flow_evidence import allowing
 from graphsec.query._flow_needs import flow_answer
 from graphsec.query._words import flag
 from graphsec.query.can_reach import FlowEvidence, evidence_of
 from graphsec.query.exposed import ingress_flows
-from graphsec.query.reach import FlowEnd, end_vertex, open_reason
+from graphsec.query.reach import FlowEnd, end_vertex
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -260,35 +262,13 @@ class Side:
         for source, destination in self.pairs(change):
             if not self.flows.between(source.number, destination.number).possible & bits:
                 continue
-            yield from self._rules(Direction.EGRESS, source, destination, bits)
-            yield from self._rules(Direction.INGRESS, destination, source, bits)
+            yield from allowing(self.flows, Direction.EGRESS, source, destination, bits)
+            yield from allowing(self.flows, Direction.INGRESS, destination, source, bits)
             left -= 1
             if not left:
                 return
         if left == _EVIDENCE_PAIRS:
             yield FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)")
-
-    def _rules(self, direction: Direction, subject: Point, peer: Point, bits: int) -> Iterator[FlowEvidence]:
-        flows = self.flows
-        if subject.number >= flows.universe.pods:
-            return
-        for entry in flows.entries_between(direction, subject.number, peer.number):
-            if not entry.traffic & bits:
-                continue
-            if not entry.rules:
-                reason = open_reason(flows, direction, subject)
-                yield FlowEvidence(direction=direction.value, policy=None, reason=reason)
-            for number, position in entry.rules:
-                placed = flows.policies.placed[number]
-                if flows.selects(placed, subject.number):
-                    rule = (placed.body.rules(direction) or ())[position]
-                    yield FlowEvidence(
-                        direction=direction.value,
-                        policy=placed.ref,
-                        rule_index=rule.index,
-                        action=rule.action.value,
-                        source=placed.rule_source(direction, rule),
-                    )
 
     def denying(self, change: Change, ports: PortSet) -> Iterator[FlowEvidence]:
         """What denies the first of the ports, for one pair of pods to which it is denied."""
@@ -303,10 +283,40 @@ class Side:
                 (Direction.EGRESS, source, destination),
                 (Direction.INGRESS, destination, source),
             ):
-                found = trace(self.flows, direction, subject, peer, protocol, port)
-                if found.verdict != "allow":
-                    yield evidence_of(found)
+                yield from self._denial(direction, subject, peer, (protocol, port))
             return
+
+    def _denial(
+        self, direction: Direction, subject: Point, peer: Point, packet: tuple[str, int]
+    ) -> Iterator[FlowEvidence]:
+        """Of one side: the policy that isolates where nothing but that is to say, else what a trace finds."""
+        flows = self.flows
+        if subject.number >= flows.universe.pods:
+            return
+        bit = flows.universe.traffic.bit(*packet)
+        allowed = [flows.one_side(direction, subject.number, peer.number, reading) & bit for reading in flows.readings]
+        deciding = flows.selecting(subject.number, direction)
+        if all(allowed):
+            return
+        if deciding and not any(allowed) and all(map(_only_isolates, deciding)):
+            first = deciding[0]
+            yield FlowEvidence(
+                direction=direction.value,
+                policy=first.ref,
+                action="deny",
+                source=first.source,
+                reason="isolates, and no rule matches",
+            )
+            return
+        found = trace(flows, direction, subject, peer, *packet)
+        if found.verdict != "allow":
+            yield evidence_of(found)
+
+
+def _only_isolates(policy: Placed) -> bool:
+    """What denies is that it selects, as with NetworkPolicy (N-01)."""
+    rules = (*(policy.body.ingress or ()), *(policy.body.egress or ()))
+    return policy.tier == DEFAULT and all(rule.action is Action.ALLOW for rule in rules)
 
 
 def _described(change: Change, old: Side, new: Side) -> FlowChange:

@@ -13,6 +13,7 @@ from graphsec.query._answer import Answer, _place, lower_name
 from graphsec.query._flow_needs import flow_answer
 from graphsec.query._lint_checks import Remark
 from graphsec.query._lint_view import View
+from graphsec.query._severities import SEVERITIES
 from graphsec.query._words import flag
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("SEVERITY", "ID", "OBJECT", "RULE", "FINDING")
 WIDE_COLUMNS = (*COLUMNS, "WHERE", "REMEDY")
-#: In rising order, as in saved queries.
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

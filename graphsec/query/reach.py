@@ -28,13 +28,13 @@ from graphsec.compile.fold import (
     without_self,
 )
 from graphsec.compile.masks import Ids
-from graphsec.compile.policies import Placed
 from graphsec.compile.trace import Point
 from graphsec.errors import LimitError, UsageError
 from graphsec.model.policy import Direction
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, lower_name
 from graphsec.query._ends import End, parse_end, pod_label, span_label, workload_label
+from graphsec.query._flow_evidence import allowing
 from graphsec.query._flow_needs import flow_answer
 from graphsec.query._words import flag
 from graphsec.query.can_reach import FlowEvidence
@@ -386,13 +386,14 @@ def _evidence(flows: Flows, units: Units, left: int | AddressSet, right: int | A
                 (Direction.EGRESS, source, destination),
                 (Direction.INGRESS, destination, source),
             ):
-                found.update(dict.fromkeys(_side_evidence(flows, direction, subject, peer)))
+                found.update(dict.fromkeys(allowing(flows, direction, subject, peer)))
     return tuple(found) or (
         FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)"),
     )
 
 
 def _classes(flows: Flows, units: Units, unit: int | AddressSet) -> Iterator[Point]:
+    """A class of each kind that the permissions tell apart."""
     universe = flows.universe
     if isinstance(unit, AddressSet):
         for cell, addresses in enumerate(universe.cell_addresses):
@@ -402,41 +403,10 @@ def _classes(flows: Flows, units: Units, unit: int | AddressSet) -> Iterator[Poi
     seen = set()
     for pod in units.pods[unit].tolist():
         for number in universe.classes[pod].tolist():
-            if number not in seen:
-                seen.add(number)
+            kind = int(flows.kinds[number])
+            if kind not in seen:
+                seen.add(kind)
                 yield Point(number=number, pod=pod, label=pod_label(flows.endpoints.refs[pod]))
-
-
-def _side_evidence(flows: Flows, direction: Direction, subject: Point, peer: Point) -> Iterator[FlowEvidence]:
-    if subject.number >= flows.universe.pods:
-        return
-    for entry in flows.entries_between(direction, subject.number, peer.number):
-        if not entry.rules:
-            yield FlowEvidence(direction=direction.value, policy=None, reason=open_reason(flows, direction, subject))
-        for number, position in entry.rules:
-            placed: Placed = flows.policies.placed[number]
-            if not flows.selects(placed, subject.number):
-                continue
-            rule = (placed.body.rules(direction) or ())[position]
-            yield FlowEvidence(
-                direction=direction.value,
-                policy=placed.ref,
-                rule_index=rule.index,
-                action=rule.action.value,
-                source=placed.rule_source(direction, rule),
-            )
-
-
-def open_reason(flows: Flows, direction: Direction, subject: Point) -> str:
-    """Why an end is open without a rule that allows it."""
-    selecting = any(
-        flows.selects(placed, subject.number)
-        for placed in flows.policies.placed
-        if placed.body.rules(direction) is not None
-    )
-    if selecting:
-        return f"the policies that select {subject.label} leave this to the default, which allows"
-    return f"no {direction} policy selects {subject.label}"
 
 
 __all__ = ["INGRESS_CONTROLLER", "Flow", "FlowEnd", "Reach"]
