@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from graphsec.cli import _query
+from graphsec.cli import _policy, _query
 from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, canonical, split
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
@@ -23,7 +23,9 @@ def commands(group: Any) -> Iterator[tuple[str, Any]]:
 
 def flags() -> Iterator[tuple[str, bool]]:
     """(spelling, whether it is a switch) of every flag of every command."""
-    assert _query.queries is not None  # imported for its commands
+    # Imported for their commands.
+    assert _query.queries is not None
+    assert _policy.policies is not None
     for _, command in commands(typer.main.get_command(app)):
         for parameter in command.params:
             if parameter.param_type_name == "option":
@@ -50,6 +52,8 @@ def test_every_command_is_known_without_typer() -> None:
         ("can olga get pods in prod", "can-i get pods --as olga -n prod"),
         ("what can sa:a/b do", "what-can sa:a/b"),
         ("query", "query --help"),
+        ("who can reach prod/db on 5432 -f x", "reach * prod/db --port 5432 -f x"),
+        ("who can reach prod/db", "reach * prod/db"),
         ("", "--help"),
     ],
 )
@@ -65,6 +69,7 @@ def test_canonical_order(given: str, expected: str) -> None:
         ("who can get pods at home", "unexpected `at home`"),
         ("who may get pods", "no sentence of the grammar"),
         ("how can a become b", "cannot be asked"),
+        ("who can reach", "who can reach what"),
     ],
 )
 def test_refused_with_a_suggestion(given: str, message: str) -> None:

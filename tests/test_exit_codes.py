@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import WORLD, Graphsec
+from conftest import ROOT, WORLD, Graphsec
 
 from graphsec.cli import _session
 
@@ -147,7 +147,7 @@ class TestUsage:
             "completion tcsh",
             "who",
             "who can read secrets on prod",
-            "who can reach prod/frontend",
+            "who can reach",
             "how can olga become cluster-admin",
         ],
     )
@@ -240,3 +240,94 @@ def test_pictures_of_every_question(graphsec: Graphsec, world: Path, command: st
     assert run.code == 0
     assert (world.parent / "a.svg").read_bytes().lstrip().startswith(b"<?xml")
     assert (world.parent / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+_FLOWS = {
+    "reach": "reach shop/frontend",
+    "explain": "explain shop/frontend shop/postgres --port 5432",
+    "exposed": "exposed",
+    "policy lint": "policy lint",
+    "policy synthesize": "policy synthesize",
+}
+_SHOP = ROOT / "fixtures" / "shop"
+
+
+@pytest.mark.usefixtures("inputs")
+class TestFlows:
+    @pytest.mark.parametrize("command", _FLOWS)
+    def test_0_answered(self, graphsec: Graphsec, command: str) -> None:
+        run = graphsec(f"{_FLOWS[command]} -f {_SHOP}")
+        assert run.code == 0
+        assert run.out
+
+    @pytest.mark.parametrize("command", [*_FLOWS, "diff"])
+    def test_0_help(self, graphsec: Graphsec, command: str) -> None:
+        run = graphsec(f"{command} --help")
+        assert run.code == 0
+        assert f"graphsec {command}" in run.out
+
+    def test_0_or_1_by_expectation(self, graphsec: Graphsec) -> None:
+        """--expect-none and --fail-on are gates; --exit-zero opens them."""
+        opened = f"reach shop/orders shop/postgres --expect-none -f {_SHOP}"
+        assert graphsec(opened).code == 1
+        assert graphsec(f"{opened} --exit-zero").code == 0
+        assert graphsec(f"reach shop/frontend shop/postgres --expect-none -f {_SHOP}").code == 0
+        assert graphsec(f"policy lint --fail-on medium -f {_SHOP}").code == 1
+        assert graphsec(f"policy lint --fail-on critical -f {_SHOP}").code == 0
+
+    def test_1_for_changes_alone(self, graphsec: Graphsec, tmp_path: Path) -> None:
+        changed = tmp_path / "changed"
+        shutil.copytree(_SHOP, changed)
+        assert graphsec(f"diff {_SHOP} {changed}").code == 0
+        policies = changed / "policies.yaml"
+        policies.write_text(policies.read_text().replace("promethius", "prometheus"))
+        assert graphsec(f"diff {_SHOP} {changed}").code == 1
+        assert graphsec(f"diff {_SHOP} {changed} --exit-zero").code == 0
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "reach shop/fronted",
+            "reach shop",
+            "reach shop/frontend --port 70000",
+            "reach shop/frontend --protocol ICMP",
+            "reach shop/frontend --cni flannel",
+            "explain shop/frontend shop/postgres",
+            "explain shop/frontend nowhere/postgres --port 1",
+            "policy lint --fail-on severe",
+            "policy synthesize --flows none.txt",
+            "policy lynt",
+            "exposed -o connlist",
+            "diff one.yaml",
+        ],
+    )
+    def test_2(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        monkeypatch.setenv("GRAPHSEC_INPUT", str(_SHOP))
+        run = graphsec(command)
+        assert run.code in (2, 3) if "none.txt" in command else run.code == 2
+        assert run.out == ""
+        assert "error: " in run.err
+
+    @pytest.mark.parametrize("command", _FLOWS)
+    @pytest.mark.parametrize("given", ["roles.yaml", "empty.yaml", "cut.json"])
+    def test_3_no_pods(self, graphsec: Graphsec, command: str, given: str) -> None:
+        run = graphsec(f"{_FLOWS[command]} -f {given}")
+        assert (run.code, run.out) == (3, "")
+        assert "kubectl get" in run.err
+
+    def test_3_policies_that_were_never_collected(self, graphsec: Graphsec, tmp_path: Path) -> None:
+        """Not collected is not the same as none (hardening.md §2)."""
+        dump = tmp_path / "dump"
+        (dump / "shop").mkdir(parents=True)
+        pod = '{"metadata": {"name": "a", "namespace": "shop"}, "spec": {"containers": []}}'
+        (dump / "nodes.json").write_text('{"kind": "NodeList", "apiVersion": "v1", "items": []}')
+        (dump / "shop" / "events.json").write_text('{"kind": "EventList", "apiVersion": "v1", "items": []}')
+        (dump / "shop" / "pods.json").write_text(f'{{"kind": "PodList", "apiVersion": "v1", "items": [{pod}]}}')
+        run = graphsec(f"reach -f {dump}")
+        assert (run.code, run.out) == (3, "")
+        assert "NetworkPolicy, which this form of input never holds" in run.err
+
+    def test_3_incomplete_if_asked(self, graphsec: Graphsec) -> None:
+        alone = f"-f {_SHOP}/shop.yaml"
+        assert graphsec(f"reach {alone}").code == 0
+        assert graphsec(f"reach --fail-on-incomplete {alone}").code == 3

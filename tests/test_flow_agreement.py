@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,9 @@ def block_of(text: str, excepted: list[str]) -> Object:
 
 def is_inside(one: str, other: str) -> bool:
     inner, outer = ip_network(one), ip_network(other)
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
+        return inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 # -- pods ----------------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def assert_nothing_unseen(text: str, *, line_end: str = "\n") -> None:
 
 
 def test_every_format_is_found_once() -> None:
-    assert set(renderers()) == {*TEXT, "svg", "png"}
+    assert set(renderers()) == {*TEXT, "connlist", "svg", "png"}
     assert all(renderer.help and renderer.suffix.startswith(".") for renderer in renderers().values())
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from graphsec.algebra.ports import PROTOCOLS
 from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, split
+from graphsec.compile.profile import PROFILES
 from graphsec.errors import UsageError
 from graphsec.model.diagnostic import CODES
 
@@ -25,6 +27,10 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
     previous = before[-1] if before else ""
     if previous in ("-o", "--output"):
         return _formats()
+    if previous == "--protocol":
+        return PROTOCOLS
+    if previous == "--cni":
+        return PROFILES
     if previous == "--fold":
         return ("class", "namespace", "none", "workload")
     if current.startswith("-"):
@@ -43,6 +49,8 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
             return _types()
         case ["query"]:
             return _QUERY_VERBS
+        case ["policy"]:
+            return ("lint", "synthesize")
         case ["explain"]:
             return CODES
         case ["completion"]:

@@ -139,8 +139,6 @@ class Reach:
     """``source`` and ``destination`` as ``_ends`` reads them, "" for any; ``namespace`` keeps flows that touch it."""
 
     ask: ClassVar[str] = "reach"
-    #: Its items have the line form of connection lists.
-    connlist: ClassVar[bool] = True
     source: str = ""
     destination: str = ""
     protocol: str = ""

@@ -31,3 +31,5 @@ class Renderer:
     suffix: str
     help: str
     render: Callable[[Answer[Any], Options], str | bytes]
+    #: The only questions whose answers have this form; it raises UsageError for others. () is all.
+    only: tuple[str, ...] = ()
