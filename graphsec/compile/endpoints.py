@@ -66,6 +66,13 @@ class Endpoints:
         ]
 
     @cached_property
+    def node_at(self) -> dict[int, str]:
+        """The name of the node that holds an address, "" for those of pods."""
+        pods = {address: "" for addresses in self.addresses for address in addresses}
+        nodes = {a: name for name, node in self.nodes.items() for a in (*node.internal, *node.external)}
+        return pods | nodes
+
+    @cached_property
     def by_namespace(self) -> dict[str, list[int]]:
         """Indices of the pods of each namespace."""
         found: dict[str, list[int]] = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from graphsec.algebra.blocks import AddressSet
 from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, NO_PORTS, PROTOCOLS, PortSet
 from graphsec.compile import World
 from graphsec.compile.endpoints import INGRESS_CONTROLLER, VIRTUAL
-from graphsec.compile.flows import Amount, Flows
+from graphsec.compile.flows import NOTHING, Amount, Flows
 from graphsec.compile.fold import (
     FOLDS,
     Pairs,
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("SOURCE", "DESTINATION", "PORTS")
 WIDE_COLUMNS = (*COLUMNS, "POSSIBLE", "BECAUSE")
+_OWN_NODE = FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)")
+_BETWEEN_NODES = FlowEvidence(direction="both", policy=None, reason="no policy governs what nodes exchange (N-14)")
+#: Addresses of a range that are looked at one by one, to tell whether pods and nodes hold all of them.
+_FEW = 256
 #: Pairs of classes whose rules are named as evidence of one flow.
 _EVIDENCE_PAIRS = 16
 
@@ -208,8 +213,9 @@ class Reach:
         source = parse_end(self.source, flows) if self.source else None
         destination = parse_end(self.destination, flows) if self.destination else None
         units = Units.of(flows, self.fold)
+        nodes = [end for end in (source, destination) if end is not None and end.node]
         try:
-            pairs = self._pairs(flows, units, source, destination)
+            pairs = {} if nodes else self._pairs(flows, units, source, destination)
         except TooManyPairsError as error:
             raise LimitError(
                 f"{error.pairs:,} or more pairs with --fold {self.fold}: too many to list",
@@ -217,6 +223,7 @@ class Reach:
             ) from error
         found = [
             *self._shown(world, units, pairs, source, destination),
+            *(self._at_node(flows, units, source, destination) if nodes else ()),
             *self._from_controllers(world, source, destination),
         ]
         if self.namespace:
@@ -243,18 +250,37 @@ class Reach:
             ports, possible = traffic.ports(amount.certain), traffic.ports(amount.possible)
             if not everything:
                 ports, possible = ports & asked, possible & asked
+            if not possible:
+                continue
             for start in _limited(left, source):
                 for end in _limited(right, destination):
-                    if possible:
+                    for start_end, end_end in product(_names(units, start), _names(units, end)):
                         yield Flow(
-                            source=_named(units, start),
-                            destination=_named(units, end),
+                            source=start_end,
+                            destination=end_end,
                             ports=ports,
                             possible=possible - ports,
                             family=_family(flows, amount) if flows.universe.families else "",
                             partial=_is_partial(flows, units, left, right, amount),
                             evidence=partial(_evidence, flows, units, start, end),
                         )
+
+    def _at_node(self, flows: Flows, units: Units, source: End | None, destination: End | None) -> Iterator[Flow]:
+        """Flows of which one end is a node itself, and not a pod on its network; those with addresses outside are not the
+        cluster's."""
+        outgoing = source is not None and bool(source.node)
+        node, other = (source, destination) if outgoing else (destination, source)
+        assert node is not None, "one of the ends is a node"
+        name = FlowEnd(f"Node/{node.node}", Ref("Node", node.node))
+        for unit, amount in _node_amounts(flows, units, node, other, outgoing=outgoing).items():
+            ports = flows.universe.traffic.ports(amount.certain) & self._asked
+            possible = flows.universe.traffic.ports(amount.possible) & self._asked
+            if possible:
+                ends = (name, _named(units, unit)) if outgoing else (_named(units, unit), name)
+                evidence = partial(_node_evidence, flows, units, node, unit, outgoing=outgoing)
+                yield Flow(
+                    source=ends[0], destination=ends[1], ports=ports, possible=possible - ports, evidence=evidence
+                )
 
     def _from_controllers(self, world: World, source: End | None, destination: End | None) -> Iterator[Flow]:
         """What an Ingress or Route opens from a controller that is not in the input (X-05), by workload."""
@@ -293,15 +319,40 @@ def _rows(flows: Flows, source: End | None, destination: End | None) -> Iterator
                 yield classes, _one(number), amount
 
 
+def _node_amounts(flows: Flows, units: Units, node: End, other: End | None, *, outgoing: bool) -> dict[int, Amount]:
+    """What a node reaches or what reaches it, by unit; all of what it hosts (N-15)."""
+    found: dict[int, Amount] = defaultdict(lambda: NOTHING)
+    wanted = None if other is None else {int(units.of_pod[pod]) for pod in other.pods}
+    for point in node.points:
+        for classes, amount in flows.reached_from(point.number) if outgoing else flows.reaching(point.number):
+            kept = classes if other is None else np.intersect1d(classes, _numbers(other))
+            for unit in np.unique(units.rows.expand(kept)[1]).tolist():
+                if unit < units.count and (wanted is None or unit in wanted):
+                    found[unit] |= amount
+    if outgoing and flows.profile.own_node:
+        everything = flows.universe.traffic.all
+        for pod, spec in enumerate(flows.endpoints.specs):
+            hosted = spec.node_name == node.node and pod not in flows.universe.host_classes
+            if hosted and (other is None or pod in other.pods):
+                found[int(units.of_pod[pod])] = Amount(everything, everything)
+    return found
+
+
+def _node_evidence(flows: Flows, units: Units, node: End, unit: int, *, outgoing: bool) -> tuple[FlowEvidence, ...]:
+    found: dict[FlowEvidence, None] = {}
+    for point in _classes(flows, units, unit):
+        for peer in node.points:
+            direction = Direction.INGRESS if outgoing else Direction.EGRESS
+            found.update(dict.fromkeys(allowing(flows, direction, point, peer)))
+    return tuple(found) or (_BETWEEN_NODES if int(units.pods[unit][0]) in flows.universe.host_classes else _OWN_NODE,)
+
+
 def _units(units: Units, end: End | None) -> Ids | None:
     """What an end means: the units of its pods, all parts of the address space (the rows hold only those asked for)."""
     if end is None:
         return None
-    universe = units.flows.universe
-    hosted = [universe.members[number] for number in universe.node_classes.get(end.node, ())]
-    pods = np.concatenate([np.array(end.pods, np.int32), *hosted])
-    outside = units.count + np.arange(universe.cells.count, dtype=np.int32)
-    return np.unique(np.concatenate([units.of_pod[pods], outside])).astype(np.int32)
+    outside = units.count + np.arange(units.flows.universe.cells.count, dtype=np.int32)
+    return np.unique(np.concatenate([units.of_pod[np.array(end.pods, np.int64)], outside])).astype(np.int32)
 
 
 def _numbers(end: End) -> Ids:
@@ -317,6 +368,26 @@ def _limited(unit: int | AddressSet, end: End | None) -> Iterable[int | AddressS
     if not isinstance(unit, AddressSet) or end is None:
         return (unit,)
     return [AddressSet((span,)) for span in (unit & end.outside).spans]
+
+
+def _names(units: Units, unit: int | AddressSet) -> Iterator[FlowEnd]:
+    """What a unit is called. Addresses that pods hold are told as those pods, those of nodes as the nodes."""
+    holders = _holders(units.flows, unit) if isinstance(unit, AddressSet) else None
+    if holders is None:
+        yield _named(units, unit)
+    else:
+        yield from (FlowEnd(f"Node/{name}", Ref("Node", name)) for name in holders)
+
+
+def _holders(flows: Flows, addresses: AddressSet) -> list[str] | None:
+    """The nodes that hold the addresses, if pods and nodes hold each of them; else None."""
+    if sum(high - low + 1 for low, high in addresses.spans) > _FEW:
+        return None
+    held = flows.endpoints.node_at
+    each = [address for low, high in addresses.spans for address in range(low, high + 1)]
+    if not all(address in held for address in each):
+        return None
+    return sorted({held[address] for address in each} - {""})
 
 
 def _named(units: Units, unit: int | AddressSet) -> FlowEnd:
@@ -385,9 +456,7 @@ def _evidence(flows: Flows, units: Units, left: int | AddressSet, right: int | A
                 (Direction.INGRESS, destination, source),
             ):
                 found.update(dict.fromkeys(allowing(flows, direction, subject, peer)))
-    return tuple(found) or (
-        FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)"),
-    )
+    return tuple(found) or (_BETWEEN_NODES if pairs else _OWN_NODE,)
 
 
 def _classes(flows: Flows, units: Units, unit: int | AddressSet) -> Iterator[Point]:
