@@ -90,7 +90,7 @@ def test_load_balancer_to_named_port() -> None:
     found = one(load(WEB, service("allocateLoadBalancerNodePorts: false")), "LoadBalancer")
     assert [str(hop) for hop in found.hops] == ["Service/shop/web (80 → http)", "Deployment/shop/web (TCP 8080)"]
     assert (found.source, str(found.ports), found.verdict) == ("internet", "TCP 8080", "yes")
-    assert [str(proof) for proof in found.because[2:]] == ["ingress: no ingress policy selects shop/web"]
+    assert [str(proof) for proof in found.because[2:]] == ["ingress: no ingress policy selects it"]
 
 
 def test_hops_have_places(tmp_path: Path) -> None:
@@ -685,7 +685,7 @@ def test_other_namespaces() -> None:
     [item] = [item for item in gs.exposed(world) if item.origin == "namespaces" and item.workload.name == "web"]
     assert item.namespaces == ("blue",)
     assert [str(proof) for proof in item.because] == [
-        "egress: no egress policy selects blue/b",
+        "egress: no egress policy selects it",
         "NetworkPolicy/shop/allow ingress[0]",
     ]
 

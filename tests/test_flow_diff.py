@@ -514,3 +514,56 @@ def test_what_holds_of_one_world_is_said_of_it() -> None:
     answer = gs.diff(load([WEB, DENY]), load([WEB, deployment("web", "other"), DENY]))
     assert any(text.startswith("new: 2 namespaces") for text in answer.warnings)
     assert not answer.complete
+
+
+class TestSinglePods:
+    """R-05: what some pods of a workload gain is a change, though the workload could do it before."""
+
+    DB = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: x}
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: x, labels: {app: web}}
+spec: {containers: [{name: web}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: x}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: x}
+spec:
+  podSelector: {matchLabels: {SELECTED}}
+  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 5432}]}]
+"""
+
+    @pytest.mark.parametrize(
+        ("before", "after", "expected"),
+        [
+            ("POD: db-0", "app: db", [("gained", "x/db-1[Pod]")]),
+            ("app: db", "POD: db-0", [("lost", "x/db-1[Pod]")]),
+            ("POD: db-0", "POD: db-1", [("lost", "x/db-0[Pod]"), ("gained", "x/db-1[Pod]")]),
+            ("POD: db-0", "POD: db-0", []),
+        ],
+    )
+    def test_opened(self, tmp_path: Path, before: str, after: str, expected: list[tuple[str, str]]) -> None:
+        worlds = []
+        for name, selected in (("before", before), ("after", after)):
+            path = tmp_path / f"{name}.yaml"
+            label = selected.replace("POD", "statefulset.kubernetes.io/pod-name")
+            path.write_text(self.DB.replace("SELECTED", label))
+            worlds.append(gs.load(path))
+        found = gs.diff(*worlds)
+        assert [(change.change, str(change.destination)) for change in found] == expected
+        assert {str(change.source) for change in found} <= {"x/web[Pod]"}
+        assert all(change.because for change in found)

@@ -25,6 +25,8 @@ def parse_address(text: str) -> int:
     """
     if ":" not in text:
         return _parse_v4(text)
+    if "%" in text:
+        raise ValueError(f"an IP address with a zone: `{text}`")
     address = ipaddress.IPv6Address(text)
     mapped = address.ipv4_mapped
     return int(mapped) if mapped is not None else V6_BASE + int(address)

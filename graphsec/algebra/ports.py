@@ -19,6 +19,11 @@ _BASE = {protocol: index * _STRIDE for index, protocol in enumerate(PROTOCOLS)}
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?$")
 
 
+def is_number(port: object) -> bool:
+    """Whether a value is a port, 1 to 65535."""
+    return isinstance(port, int) and not isinstance(port, bool) and MIN_PORT <= port <= MAX_PORT
+
+
 class PortSet(msgspec.Struct, frozen=True, gc=False):
     """An immutable set of (protocol, port), ports 1 to 65535 of TCP, UDP and SCTP.
 

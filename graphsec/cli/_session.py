@@ -249,7 +249,8 @@ def _aftermath(answer: Answer[Any], common: Common, summary: Sequence[str]) -> N
 
 def coverage_line(answer: Answer[Any]) -> str:
     """`Coverage: RBAC 4 of 4 kinds loaded, assumed full (no typed lists).`"""
-    if is_about_flows(answer.question.ask):
+    asked = getattr(answer.question, "query", answer.question)
+    if is_about_flows(asked.ask.replace("_", "-")):
         return _flow_coverage(answer)
     entries = [answer.coverage[kind] for kind in RBAC_KINDS]
     loaded = sum(entry.state is not State.ABSENT for entry in entries)

@@ -34,7 +34,7 @@ from graphsec.algebra.expressions import (
 )
 from graphsec.algebra.ports import PortSet
 from graphsec.algebra.selectors import LabelSelector
-from graphsec.compile.endpoints import Endpoints, Node, named_ports
+from graphsec.compile.endpoints import POD_INDEX, POD_NAME, Endpoints, Node, named_ports
 from graphsec.compile.masks import EMPTY, Ids, Masks, Rows, contains
 from graphsec.compile.policies import Placed, Policies
 from graphsec.compile.profile import Profile
@@ -67,6 +67,8 @@ class Vocabulary:
     blocks: tuple[AddressSet, ...]
     ports: frozenset[PortSet]
     node_labels: bool
+    #: Names and indices by which policies tell the replicas of a StatefulSet apart; None where none looks at them.
+    ordinals: frozenset[str] | None
 
     @classmethod
     def of(cls, policies: Policies, cluster: Cluster) -> Vocabulary:
@@ -75,6 +77,7 @@ class Vocabulary:
         ports: set[PortSet] = set()
         names: set[str] = set()
         node_labels = sets = False
+        ordinals: set[str] = set()
         terms: dict[Term, None] = {policy.body.selects: None for policy in policies.placed}
         for _, _, rule in policies.rules():
             ports.add(rule.ports.numbers)
@@ -87,6 +90,8 @@ class Vocabulary:
                     sets = sets or term.sets
                     for test in (*tests(term.labels), *tests(term.namespaces)):
                         keys[test.field].add(test.key)
+                        if test.key in (POD_NAME, POD_INDEX):
+                            ordinals.update(test.values)
                 case model.Addresses():
                     blocks[term.blocks] = None
                 case model.Service():
@@ -105,6 +110,7 @@ class Vocabulary:
             blocks=tuple(blocks),
             ports=frozenset(ports),
             node_labels=node_labels,
+            ordinals=frozenset(ordinals) if keys[Field.OWN] & {POD_NAME, POD_INDEX} else None,
         )
 
 
@@ -314,22 +320,24 @@ class Universe:
     def _number_hosts(self) -> None:
         """A class for each part of the address space and set of labels that nodes have; host-network pods are in those."""
         given = self.endpoints
-        numbers: dict[tuple[int, int, int], int] = {}
-        self.host_labels: list[Mapping[str, str]] = []
+        numbers: dict[tuple[Any, ...], int] = {}
+        #: None where the node, or its object, is not in the input.
+        self.host_labels: list[Mapping[str, str] | None] = []
         #: Classes of each node by name; of each host-network pod by index.
         self.node_classes: dict[str, list[int]] = {}
         self.host_classes: dict[int, list[int]] = {}
-        node_sets: dict[tuple[tuple[str, str], ...], int] = {}
+        node_sets: dict[tuple[tuple[str, str], ...] | None, int] = {}
 
-        def classes(addresses: Sequence[int], labels: Mapping[str, str]) -> list[int]:
-            seen = tuple(sorted(labels.items())) if self._vocabulary.node_labels else ()
+        def classes(addresses: Sequence[int], labels: Mapping[str, str] | None) -> list[int]:
+            known = labels if self._vocabulary.node_labels else {}
+            seen = None if known is None else tuple(sorted(known.items()))
             node_set = node_sets.setdefault(seen, len(node_sets))
             found = []
             for cell, version in self._host_places(addresses):
                 key = (node_set, cell, version)
                 if key not in numbers:
                     numbers[key] = len(numbers)
-                    self.host_labels.append(dict(seen))
+                    self.host_labels.append(known)
                 found.append(self.pods + numbers[key])
             return found
 
@@ -338,7 +346,7 @@ class Universe:
         for index in self.host_pods:
             host = given.nodes.get(given.specs[index].node_name or "")
             addresses = given.addresses[index] or (host.internal if host else ())
-            self.host_classes[index] = classes(addresses, host.labels if host else {})
+            self.host_classes[index] = classes(addresses, host.labels if host else None)
         self.hosts = len(numbers)
         self._host_cells = np.array([key[1] for key in numbers], np.int32)
         self._host_families = np.array([key[2] for key in numbers], np.int32)
@@ -462,12 +470,13 @@ class Universe:
             case model.Addresses():
                 return self._block_extent(term.blocks)
             case model.Nodes():
-                wanted = [
-                    self.pods + number
-                    for number, labels in enumerate(self.host_labels)
-                    if matches(term.labels, {Field.OWN: labels})
+                numbered = list(enumerate(self.host_labels, start=self.pods))
+                found = [
+                    n for n, labels in numbered if labels is not None and matches(term.labels, {Field.OWN: labels})
                 ]
-                return self._exactly(np.array(wanted, np.int32))
+                unknown = [number for number, labels in numbered if labels is None]
+                must = self.masks.add(np.array(found, np.int32))
+                return Extent(must, self.masks.union((must, self.masks.add(np.array(unknown, np.int32)))))
             case model.Domains():
                 return Extent(self.masks.empty, self.all_outside)
             case model.Service():

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from graphsec.algebra.blocks import V6_BASE, parse_address
+from graphsec.algebra.ports import MAX_PORT, MIN_PORT, PROTOCOLS
 from graphsec.compile.profile import Profile
 from graphsec.compile.typed_graph import WORKLOADS
 from graphsec.model.cluster import Cluster
@@ -26,6 +27,8 @@ POD_NAME, POD_INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/
 VIRTUAL = "Virtual"
 #: What an Ingress or Route sends from where its controller is not in the input (X-05); any pod of any new namespace.
 INGRESS_CONTROLLER, ANY_POD = "{ingress-controller}", "{any-pod}"
+#: Replicas of a StatefulSet that are told apart without being named.
+_ONE_BY_ONE = 100
 #: A DaemonSet has a pod on every node, so it has replicas.
 _MANY = 2
 
@@ -50,6 +53,8 @@ class Endpoints:
     workload_sources: list[Source] = field(default_factory=list)
     #: Pods that hold no address any more (N-18a).
     finished: list[Ref] = field(default_factory=list)
+    #: Workloads without pods, and why they have none.
+    idle: dict[Ref, str] = field(default_factory=dict)
     #: Indices of the virtual pods, which come last, by name.
     virtual: dict[str, int] = field(default_factory=dict)
     #: Addresses and labels of each node by name.
@@ -66,11 +71,14 @@ class Endpoints:
         ]
 
     @cached_property
-    def node_at(self) -> dict[int, str]:
-        """The name of the node that holds an address, "" for those of pods."""
-        pods = {address: "" for addresses in self.addresses for address in addresses}
-        nodes = {a: name for name, node in self.nodes.items() for a in (*node.internal, *node.external)}
-        return pods | nodes
+    def pod_addresses(self) -> frozenset[int]:
+        return frozenset(address for addresses in self.addresses for address in addresses)
+
+    @cached_property
+    def with_odd_ports(self) -> list[Ref]:
+        """Pods that declare a port which the API server refuses."""
+        odd = {id(spec.containers): any(not is_port(port) for port in spec.ports()) for spec in self.specs}
+        return [ref for ref, spec in zip(self.refs, self.specs, strict=True) if odd[id(spec.containers)]]
 
     @cached_property
     def by_namespace(self) -> dict[str, list[int]]:
@@ -121,10 +129,11 @@ class Node:
     external: tuple[int, ...] = ()
 
 
-def place_endpoints(cluster: Cluster, profile: Profile, referenced: frozenset[str]) -> Endpoints:
-    """Every endpoint of the cluster; ``referenced`` are the label keys that policies read, which replicas may differ in."""
+def place_endpoints(cluster: Cluster, profile: Profile, ordinals: frozenset[str] | None) -> Endpoints:
+    """Every endpoint of the cluster; ``ordinals`` are the pod names and indices by which policies tell the replicas of a
+    StatefulSet apart, None where they do not look at them."""
     found = Endpoints()
-    _Owners(cluster, found, profile).place(referenced)
+    _Owners(cluster, found, profile).place(ordinals)
     for name in (INGRESS_CONTROLLER, ANY_POD):
         found.add_virtual(name)
     for loaded in cluster.of("Node"):
@@ -167,7 +176,7 @@ class _Owners:
         self._templates = {loaded.ref: loaded for loaded in cluster.of(*TEMPLATES)}
         self._by_owners: dict[tuple[str | None, int, str | None], Ref | None] = {}
 
-    def place(self, referenced: frozenset[str]) -> None:
+    def place(self, ordinals: frozenset[str] | None) -> None:
         covered = set()
         for loaded in self._cluster.of("Pod"):
             owner = self._owner_of_pod(loaded)
@@ -180,7 +189,9 @@ class _Owners:
             self._add(loaded, owner, loaded.body.metadata.labels, loaded.body.spec, addresses, live=True)
         for loaded in self._templates.values():
             if loaded.ref not in covered and self._above(loaded) is None:
-                self._place_template(loaded, referenced)
+                self._place_template(loaded, ordinals)
+        gone = covered - self._numbers.keys()
+        self._found.idle.update(dict.fromkeys(gone, "all its pods have finished and hold no address (N-18a)"))
 
     def _add(
         self,
@@ -212,18 +223,19 @@ class _Owners:
 
     # -- templates ----------------------------------------------------------------------------------------------
 
-    def _place_template(self, loaded: Loaded, referenced: frozenset[str]) -> None:
+    def _place_template(self, loaded: Loaded, ordinals: frozenset[str] | None) -> None:
         template = loaded.body.template
         if template is None or _has_no_pods(loaded):
+            self._found.idle[loaded.ref] = "it has no pod: no template, no replicas, or it has run"
             return
         labels = dict(template.metadata.labels or {}) if template.metadata else {}
         replicas = _replicas(loaded)
         if loaded.ref.kind == "Job":
             labels |= {"job-name": loaded.ref.name, "batch.kubernetes.io/job-name": loaded.ref.name}
-        if loaded.ref.kind == "StatefulSet" and referenced & {POD_NAME, POD_INDEX}:
-            for labels_of_pod in _ordinal_labels(loaded, replicas):
+        if loaded.ref.kind == "StatefulSet" and ordinals is not None and replicas > 0:
+            for labels_of_pod, count in _ordinal_labels(loaded, replicas, ordinals):
                 pod = Ref("Pod", labels_of_pod[POD_NAME], loaded.ref.namespace)
-                self._add(loaded, loaded.ref, labels | labels_of_pod, template.spec, ref=pod)
+                self._add(loaded, loaded.ref, labels | labels_of_pod, template.spec, ref=pod, replicas=count)
         else:
             self._add(loaded, loaded.ref, labels, template.spec, replicas=replicas)
 
@@ -300,15 +312,31 @@ def _replicas(loaded: Loaded) -> int:
     return 1 if replicas is None else replicas
 
 
-def _ordinal_labels(loaded: Loaded, replicas: int) -> Iterator[dict[str, str]]:
+def _ordinal_labels(loaded: Loaded, replicas: int, named: frozenset[str]) -> Iterator[tuple[dict[str, str], int]]:
+    """(labels, number of pods): few replicas one by one; of many, those that policies name, and one for all others."""
     ordinals = loaded.body.spec.ordinals
     start = ordinals.start if ordinals else 0
-    for index in range(start, start + replicas):
-        yield {POD_NAME: f"{loaded.ref.name}-{index}", POD_INDEX: str(index)}
+
+    def labels(index: int) -> dict[str, str]:
+        return {POD_NAME: f"{loaded.ref.name}-{index}", POD_INDEX: str(index)}
+
+    every = range(start, start + replicas)
+    alone = list(every[:_ONE_BY_ONE])
+    if replicas > _ONE_BY_ONE:
+        given = (text.removeprefix(f"{loaded.ref.name}-") for text in named)
+        alone = sorted({int(text) for text in given if text.isascii() and text.isdigit()}.intersection(every))
+        if len(alone) < replicas:
+            yield labels(next(index for index in every if index not in alone)), replicas - len(alone)
+    yield from ((labels(index), 1) for index in alone)
 
 
 def named_ports(ports: list[ContainerPort]) -> frozenset[tuple[str, str, int]]:
     """(name, protocol, number) of every named port: names are unique per container only (N-09d)."""
     return frozenset(
-        (port.name, port.protocol or "TCP", port.container_port) for port in ports if port.name and port.container_port
+        (port.name, port.protocol or "TCP", port.container_port) for port in ports if port.name and is_port(port)
     )
+
+
+def is_port(port: ContainerPort) -> bool:
+    """Whether the API server would take it; others are left out of every answer, with a warning."""
+    return (port.protocol or "TCP") in PROTOCOLS and MIN_PORT <= port.container_port <= MAX_PORT

@@ -48,7 +48,7 @@ class Flows:
         self.profile = profile
         self.policies: Policies = gather_policies(cluster, profile)
         self._vocabulary = Vocabulary.of(self.policies, cluster)
-        self.endpoints = place_endpoints(cluster, profile, self._vocabulary.own)
+        self.endpoints = place_endpoints(cluster, profile, self._vocabulary.ordinals)
         self.universe = Universe(cluster, self.endpoints, self.policies, profile, self._vocabulary)
 
     @cached_property
@@ -66,7 +66,8 @@ class Flows:
             for peer in rule.peers or ()
             for term in peer.terms
         )
-        return domains or (bool(self._vocabulary.blocks) and self.universe.has_unplaced)
+        nodes = self._vocabulary.node_labels and None in self.universe.host_labels
+        return domains or nodes or (bool(self._vocabulary.blocks) and self.universe.has_unplaced)
 
     @cached_property
     def _sides(self) -> dict[tuple[Direction, Reading], Side]:

@@ -18,7 +18,9 @@ from graphsec.compile.masks import Ids, Rows, contains
 
 FOLDS = ("workload", "namespace", "class", "none")
 #: More pairs than a list is good for, and than memory should hold.
-MAX_PAIRS = 4_000_000
+MAX_PAIRS = 1_000_000
+#: Addresses of a part that are looked at one by one, to tell whether pods hold all of them.
+_FEW = 256
 
 
 class TooManyPairsError(Exception):
@@ -91,9 +93,22 @@ class Units:
         return Rows.of_pairs(both[0], both[1].astype(np.int64), universe.size)
 
     def shows(self, cell: int) -> bool:
-        """IPv6 is shown where the input has any."""
+        """IPv6 is shown where the input has any; addresses that pods hold are those pods."""
         universe = self.flows.universe
-        return universe.families or bool(universe.cell_addresses[cell].of_family(4))
+        addresses = universe.cell_addresses[cell]
+        if not universe.families and not addresses.of_family(4):
+            return False
+        return not self._are_held(addresses)
+
+    def _are_held(self, addresses: AddressSet) -> bool:
+        """By pods, or by nodes where blocks mean no nodes (S-02)."""
+        if sum(high - low + 1 for low, high in addresses.spans) > _FEW:
+            return False
+        endpoints = self.flows.endpoints
+        held = endpoints.pod_addresses
+        if not self.flows.profile.blocks_match_nodes:
+            held = held | {a for node in endpoints.nodes.values() for a in (*node.internal, *node.external)}
+        return all(address in held for low, high in addresses.spans for address in range(low, high + 1))
 
 
 Pairs = dict[tuple[int, int], Amount]
@@ -196,17 +211,26 @@ def without_self(flows: Flows, units: Units, pairs: Pairs) -> Pairs:
 
 def _among(flows: Flows, pods: list[int]) -> Amount:
     """The traffic between two different ones of the pods."""
-    counts: dict[int, int] = defaultdict(int)
     holders: dict[int, set[int]] = defaultdict(set)
+    first: dict[int, int] = {}
     for pod in pods:
         for number in flows.universe.classes[pod].tolist():
-            counts[number] += flows.endpoints.replicas[pod]
-            holders[number].add(pod)
+            kind = int(flows.kinds[number])
+            holders[kind].add(pod)
+            first.setdefault(kind, number)
+    replicas = flows.endpoints.replicas
+    several = {kind for kind, found in holders.items() if len(found) > 1 or replicas[next(iter(found))] > 1}
+
+    def differ(one: int, other: int) -> bool:
+        return one in several or other in several if one == other else len(holders[one] | holders[other]) > 1
+
     total = NOTHING
-    for first, count in counts.items():
-        for second, others in holders.items():
-            if count > 1 if first == second else len(holders[first] | others) > 1:
-                total |= flows.between(first, second)
+    members = np.array(sorted(first.values()), np.int32)
+    for kind, number in first.items():
+        for classes, amount in flows.reached_from(number):
+            reached = flows.kinds[np.intersect1d(classes, members)].tolist()
+            if (total | amount) != total and any(differ(kind, other) for other in reached):
+                total |= amount
     return total
 
 

@@ -59,6 +59,15 @@ class Policies:
         yield from sorted(by_tier.items())
 
     @cached_property
+    def in_namespace(self) -> dict[str, list[Placed]]:
+        """The policies that stand in each namespace."""
+        found: dict[str, list[Placed]] = defaultdict(list)
+        for policy in self.placed:
+            if policy.ref.namespace:
+                found[policy.ref.namespace].append(policy)
+        return dict(found)
+
+    @cached_property
     def ties(self) -> tuple[tuple[int, ...], ...]:
         """Policies of one tier with one order, where the API leaves open which is read first (A-04)."""
         groups: dict[tuple[Tier, float], list[int]] = defaultdict(list)

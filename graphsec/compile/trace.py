@@ -79,6 +79,16 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stranger:
+    """A policy that would allow the packet if it selected the end: the rule, and what of the end does not fit."""
+
+    policy: Ref
+    source: Source
+    rule: int
+    miss: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """One side of a connection. ``verdict`` is allow, deny or unknown."""
 
@@ -88,6 +98,8 @@ class Trace:
     stages: tuple[Stage, ...]
     #: Why there is nothing to ask: no policy selects the end, or it has no policy side.
     reason: str = ""
+    #: Of a side that is denied: policies of its namespace that would allow the packet and select other pods.
+    strangers: tuple[Stranger, ...] = ()
 
     @property
     def deciding(self) -> Trial | None:
@@ -144,6 +156,7 @@ class _Tracer:
     def _ended(self, stages: list[Stage], ends: set[str], reason: str = "") -> Trace:
         """``ends`` are the verdicts that the input leaves possible; a side that is not certain is told up to the doubt."""
         certain = len(ends) == 1
+        denied = ends == {"deny"}
         if not certain:
             doubt = next(number for number, stage in enumerate(stages) if stage.outcome == "unknown")
             stages, reason = stages[: doubt + 1], ""
@@ -153,7 +166,28 @@ class _Tracer:
             verdict=next(iter(ends)) if certain else "unknown",
             stages=tuple(stages),
             reason=reason,
+            strangers=tuple(self._strangers()) if denied and stages[-1].decided < 0 else (),
         )
+
+    def _strangers(self) -> Iterator[Stranger]:
+        """Often the line that one would edit: a label in a podSelector that no pod has."""
+        if self._end.pod < 0:
+            return
+        endpoints = self._flows.endpoints
+        namespace = endpoints.refs[self._end.pod].namespace or ""
+        labels: Mapping[Field, Mapping[str, str]] = {
+            Field.NAMESPACE: self._universe.namespace_labels(namespace),
+            Field.OWN: endpoints.labels[self._end.pod],
+        }
+        selecting = {id(policy) for policy in self._flows.selecting(self._end.number)}
+        for policy in self._flows.policies.in_namespace.get(namespace, ()):
+            if id(policy) in selecting:
+                continue
+            trials = self._trials(policy, open_=True) if policy.body.rules(self._direction) else ()
+            hit = next((trial for trial in trials if trial.hit and trial.action is Action.ALLOW), None)
+            miss = ", ".join(_failing(policy.body.selects.labels, labels))
+            if hit is not None and miss:
+                yield Stranger(policy=policy.ref, source=policy.source, rule=hit.rule, miss=miss)
 
     def _holds(self, mask: int, point: Point) -> bool:
         return bool(self._universe.masks.contains(mask, np.array([point.number], np.int32))[0])
@@ -336,7 +370,13 @@ def _port(asked: tuple[str, int]) -> str:
 
 
 def _block(block: AddressSet) -> str:
+    """As a policy would write it: the blocks, or one block without its exceptions where that is shorter."""
     found = list(block.cidrs())
+    if len(found) > 2:
+        hull = AddressSet(((block.spans[0][0], block.spans[-1][1]),))
+        whole, missing = list(hull.cidrs()), list((hull - block).cidrs())
+        if len(whole) == 1 and 0 < len(missing) < len(found):
+            return f"{whole[0]} except {', '.join(missing[:4])}{', …' if len(missing) > 4 else ''}"
     return ", ".join(found[:4]) + (f" and {len(found) - 4} more blocks" if len(found) > 4 else "")
 
 
@@ -371,7 +411,8 @@ def _failing(expression: Expression, labels: Mapping[Field, Mapping[str, str]]) 
         case LabelTest():
             value = labels.get(expression.field, {}).get(expression.key)
             whose = "namespace label" if expression.field is Field.NAMESPACE else "label"
-            yield f"{whose} {expression.key} is {'absent' if value is None else value!r}, wanted {expression}"
+            found = "absent" if value is None else f"`{value}`"
+            yield f"{whose} {expression.key} is {found}, wanted {expression}"
         case AllOf(terms):
             for term in terms:
                 yield from _failing(term, labels)

@@ -5,8 +5,10 @@ A set of them is an ``int`` with one bit each: intersections of port sets are si
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
 
 from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, PROTOCOLS, PortSet
 
@@ -48,11 +50,19 @@ class Traffic:
         """Of a set whose bounds were given; both families."""
         known = self._bits.get(ports)
         if known is None:
-            known = sum(1 << index for index, atom in enumerate(self._atoms) if atom <= ports)
-            if self.families:
-                known |= known << self._width
-            self._bits[ports] = known
+            known = self._bits[ports] = self._doubled(
+                self._run(bisect_left(self._starts, (protocol, low)), protocol, high)
+                for protocol, low, high in ports.ranges()
+            )
         return known
+
+    def _run(self, first: int, protocol: str, high: int) -> int:
+        """The atoms from the first to the one that holds the port ``high``."""
+        return (1 << bisect_right(self._starts, (protocol, high))) - (1 << first)
+
+    def _doubled(self, runs: Iterable[int]) -> int:
+        both = reduce(or_, runs, 0)
+        return both | (both << self._width if self.families else 0)
 
     def bit(self, protocol: str, port: int, family: int = 0) -> int:
         """The atom of one port, for family 4, 6 or (0) both."""
@@ -65,18 +75,26 @@ class Traffic:
 
     def touching(self, ports: PortSet) -> int:
         """Every atom that has a port of the set, which need not be made of whole atoms."""
-        both = sum(1 << index for index, atom in enumerate(self._atoms) if atom & ports)
-        return both | (both << self._width if self.families else 0)
+        return self._doubled(
+            self._run(bisect_right(self._starts, (protocol, low)) - 1, protocol, high)
+            for protocol, low, high in ports.ranges()
+        )
 
     def ports(self, bits: int) -> PortSet:
         """Of a set of atoms, families joined."""
         one = (bits | bits >> self._width if self.families else bits) & self._one
         known = self._ports.get(one)
         if known is None:
-            known = PortSet.union_of(atom for index, atom in enumerate(self._atoms) if one >> index & 1)
-            self._ports[one] = known
+            known = self._ports[one] = PortSet.union_of(self._atoms[index] for index in _set_bits(one))
         return known
 
     def ports_of(self, bits: int, family: int) -> PortSet:
         """Of one family."""
         return self.ports(bits & self.family(family))
+
+
+def _set_bits(bits: int) -> Iterator[int]:
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest

@@ -32,30 +32,30 @@ from graphsec.model.policy import Action, Addresses, Direction, Endpoints, Named
 _TYPES = {"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS}
 
 
-class WirePort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class WirePort(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
     protocol: str | None = None
     port: int | str | None = None
     end_port: int | None = None
 
 
-class WireBlock(msgspec.Struct, frozen=True, gc=False):
+class WireBlock(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     cidr: str | None = None
     exceptions: tuple[str, ...] | None = msgspec.field(name="except", default=None)
 
 
-class WirePeer(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class WirePeer(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
     pod_selector: LabelSelector | None = None
     namespace_selector: LabelSelector | None = None
     ip_block: WireBlock | None = None
 
 
-class WireRule(msgspec.Struct, frozen=True, gc=False):
+class WireRule(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     sources: tuple[WirePeer | None, ...] | None = msgspec.field(name="from", default=None)
     destinations: tuple[WirePeer | None, ...] | None = msgspec.field(name="to", default=None)
     ports: tuple[WirePort | None, ...] | None = None
 
 
-class WireSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class WireSpec(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
     pod_selector: LabelSelector | None = None
     policy_types: tuple[str, ...] | None = None
     ingress: tuple[msgspec.Raw, ...] | None = None

@@ -418,10 +418,8 @@ class Admission:
         return tuple(found)
 
     def _point(self, number: int) -> Point:
-        """A class by one pod that stands for it."""
-        members = self._universe.members[number].tolist() if number < self._universe.outside else []
-        label = pod_label(self._flows.endpoints.refs[members[0]]) if members else "it"
-        return Point(number=number, label=label)
+        """A class, which the words of the item around it name."""
+        return Point(number=number, label="it")
 
     def _denial(self, result: Admitted) -> str:
         return "; ".join(text for text, _ in self._denials(result)) or "no policy admits it"

@@ -29,8 +29,10 @@ class End:
     pods: tuple[int, ...] = ()
     node: str = ""
     outside: AddressSet = AddressSet()
-    #: The one address at which a pod or node is meant.
-    address: int | None = None
+    #: Nodes whose addresses lie in the block that is meant.
+    nodes: tuple[str, ...] = ()
+    #: The addresses at which pods and nodes are meant; None for any.
+    at: AddressSet | None = None
     #: Why there is nothing.
     gone: str = ""
 
@@ -43,11 +45,13 @@ class End:
         universe, endpoints = self.flows.universe, self.flows.endpoints
         for pod in self.pods:
             for number in universe.classes[pod].tolist():
-                if self._at_address(number):
+                if self._at_addresses(number, endpoints.addresses[pod] if self.at else ()):
                     yield Point(number=number, pod=pod, label=pod_label(endpoints.refs[pod]))
-        for number in universe.node_classes.get(self.node, ()):
-            if self._at_address(number):
-                yield Point(number=number, label=f"Node/{self.node}")
+        for name in (self.node, *self.nodes) if self.node else self.nodes:
+            node = endpoints.nodes[name]
+            for number in universe.node_classes.get(name, ()):
+                if self._at_addresses(number, (*node.internal, *node.external)):
+                    yield Point(number=number, label=f"Node/{name}")
         # Where there is no IPv6 in the input, a range of both families means IPv4.
         outside = self.outside if universe.families else self.outside.of_family(4) or self.outside
         for cell, addresses in enumerate(universe.cell_addresses):
@@ -56,15 +60,19 @@ class End:
                 first = inside.spans[0][0]
                 yield Point(number=universe.outside + cell, address=first, label=self.text)
 
-    def _at_address(self, number: int) -> bool:
-        if self.address is None:
+    def _at_addresses(self, number: int, held: tuple[int, ...]) -> bool:
+        """Whether a class is that of an address which is meant, of those that a pod or node holds."""
+        if self.at is None:
             return True
         universe = self.flows.universe
         version = int(universe.families_of[number])
-        return version in (0, family(self.address)) and universe.may_hold(number, self.address)
+        return any(
+            address in self.at and version in (0, family(address)) and universe.may_hold(number, address)
+            for address in held
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.pods or self.node or self.outside)
+        return bool(self.pods or self.node or self.nodes or self.outside)
 
 
 def pod_label(ref: Ref) -> str:
@@ -90,6 +98,8 @@ def parse_end(text: str, flows: Flows) -> End:
     if rest.count("/") == 1 and kind[:1].isupper():
         text = f"{rest}[{kind}]"
     head, slash, name = text.partition("/")
+    if slash and _block(head) is not None:
+        raise UsageError(f"no CIDR: `{text}`")
     if not slash or not head or not name:
         raise UsageError(f"`{text}` is no end of a connection", help=f"ends: {FORMS}")
     if head.lower() == "node":
@@ -112,15 +122,18 @@ def _addresses(text: str, block: AddressSet, flows: Flows) -> End:
     endpoints = flows.endpoints
     pods = tuple(index for index, held in enumerate(endpoints.addresses) if any(found in block for found in held))
     if not single:
-        return End(text=text, flows=flows, pods=pods, outside=block)
+        inside = tuple(
+            name for name, node in endpoints.nodes.items() if any(a in block for a in (*node.internal, *node.external))
+        )
+        return End(text=text, flows=flows, pods=pods, nodes=inside, outside=block, at=block)
     address = block.spans[0][0]
     node = next((name for name, held in endpoints.nodes.items() if address in (*held.internal, *held.external)), "")
     ordinary = tuple(pod for pod in pods if pod not in flows.universe.host_classes)
     if ordinary:
-        return End(text=text, flows=flows, pods=ordinary[:1], address=address)
+        return End(text=text, flows=flows, pods=ordinary[:1], at=block)
     if node:
-        return End(text=text, flows=flows, node=node, address=address)
-    return End(text=text, flows=flows, pods=pods[:1], outside=AddressSet() if pods else block, address=address)
+        return End(text=text, flows=flows, node=node, at=block)
+    return End(text=text, flows=flows, pods=pods[:1], outside=AddressSet() if pods else block, at=block)
 
 
 def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
@@ -132,9 +145,11 @@ def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
         )
     if name == "*":
         return End(text=text, flows=flows, pods=tuple(inside), gone="" if inside else "there is no pod")
-    key, equals, value = name.partition("=")
-    if equals:
-        found = tuple(index for index in inside if endpoints.labels[index].get(key) == value)
+    if "=" in name:
+        wanted_labels = [pair.partition("=")[::2] for pair in name.split(",")]
+        found = tuple(
+            index for index in inside if all(endpoints.labels[index].get(key) == value for key, value in wanted_labels)
+        )
         return End(text=text, flows=flows, pods=found, gone="" if found else "no pod has this label")
     workload = _WORKLOAD.match(text)
     if workload:
@@ -159,6 +174,9 @@ def _in_namespace(text: str, namespace: str, name: str, flows: Flows) -> End:
 def _of_workload(text: str, refs: Sequence[Ref], flows: Flows) -> End:
     endpoints = flows.endpoints
     if not refs:
+        idle = next((ref for ref in endpoints.idle if text in (pod_label(ref), workload_label(ref))), None)
+        if idle is not None:
+            return End(text=text, flows=flows, gone=f"{workload_label(idle)}: {endpoints.idle[idle]}")
         done = next((ref for ref in endpoints.finished if pod_label(ref) == text or workload_label(ref) == text), None)
         if done is not None:
             return End(text=text, flows=flows, gone=f"{pod_label(done)} has finished and holds no address (N-18a)")

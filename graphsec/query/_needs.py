@@ -10,6 +10,7 @@ from graphsec.compile import World
 from graphsec.compile.endpoints import TEMPLATES
 from graphsec.errors import InputError, LimitError
 from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, State
+from graphsec.model.diagnostic import Severity
 from graphsec.model.policy_families import POLICY_KINDS, TRAFFIC_KINDS
 from graphsec.model.text import counted
 
@@ -132,8 +133,11 @@ def require(world: World, ask: str) -> tuple[bool, tuple[str, ...]]:
     coverage = world.coverage
     if not _has_any(coverage, needs) or _never_held(coverage, needs):
         limits = [str(diagnostic) for diagnostic in world.cluster.diagnostics if diagnostic.is_limit]
+        errors = [
+            str(found) for found in world.cluster.diagnostics if found.severity is Severity.ERROR and not found.is_limit
+        ]
         error = LimitError if limits else InputError
-        refusal = "\n  ".join([_refusal(ask, needs, coverage), *limits])
+        refusal = "\n  ".join([_refusal(ask, needs, coverage), *limits, *errors[:3]])
         raise error(refusal, help=_completion(ask, needs, coverage))
     lacking = needs.lacking(coverage)
     return not lacking, tuple(_warning(coverage, kind, needs) for kind in lacking)
@@ -216,6 +220,6 @@ def _completion(ask: str, needs: Needs, coverage: Coverage) -> str:
         (
             "complete it with",
             f"    {collect(missing, needs.file)}",
-            f"    graphsec {ask} ... {files}",
+            f"    graphsec {ask.replace('policy-', 'policy ')} ... {files}",
         )
     )

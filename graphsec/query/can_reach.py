@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graphsec.algebra.ports import MAX_PORT, MIN_PORT, PROTOCOLS
+from graphsec.algebra.ports import MAX_PORT, MIN_PORT, PROTOCOLS, is_number
 from graphsec.compile import World
 from graphsec.compile.flows import Amount, Flows
 from graphsec.compile.trace import Point, Trace, Trial, trace
@@ -71,8 +71,8 @@ class FlowDecision:
     protocol: str = "TCP"
     port: int = 0
     traces: tuple[Trace, ...] = field(default=(), repr=False)
-    complete: bool = True
-    warnings: tuple[str, ...] = ()
+    #: `IPv4 only` where the other family, in which both ends have addresses, is denied (N-20).
+    family: str = ""
 
     def __bool__(self) -> bool:
         return self.verdict == "allow"
@@ -89,7 +89,7 @@ class FlowDecision:
             "verdict": self.verdict,
             "reason": self.reason,
             "because": [proof.to_dict() for proof in self.because],
-        }
+        } | ({"family": self.family} if self.family else {})
 
     def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
         return [], []
@@ -111,7 +111,7 @@ class CanReach:
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"unknown protocol `{self.protocol}`", help=f"protocols: {', '.join(PROTOCOLS)}")
-        if not MIN_PORT <= self.port <= MAX_PORT:
+        if not is_number(self.port):
             raise UsageError(f"no port: {self.port}", help=f"ports are {MIN_PORT} to {MAX_PORT}")
 
     def command(self) -> str:
@@ -155,7 +155,11 @@ class CanReach:
             evidence = (FlowEvidence(direction="both", policy=None, reason=special),)
             return FlowDecision(verdict=verdict, reason=special, because=evidence, **fields)
         traces = self.traces(flows, *shown)
-        reason = "; ".join(side_text(found) for found in traces)
+        if verdict == "no" and any(found.verdict == "unknown" for found in traces):
+            # A virtual pod is at no address that the input tells.
+            verdict = "no" if any(found.verdict == "deny" for found in traces) else "unknown"
+        only = _only_family(flows, verdicts) if verdict == "allow" else ""
+        reason = (f"over {only}: " if only else "") + "; ".join(side_text(found) for found in traces)
         if verdict == "conditional":
             allowed = sum(found == "allow" for found, _ in verdicts.values())
             reason = f"allowed for {allowed} of {len(verdicts)} kinds of pairs, e.g. {shown[0].label} to {shown[1].label}: {reason}"
@@ -164,6 +168,7 @@ class CanReach:
             reason=reason,
             because=tuple(evidence_of(found) for found in traces),
             traces=traces,
+            family=only,
             **fields,
         )
 
@@ -223,7 +228,8 @@ def _pairs(source: End, destination: End) -> Iterator[tuple[Point, Point]]:
     for first, second in product(_distinct(source), _distinct(destination)):
         if families[first.number] and families[second.number] and families[first.number] != families[second.number]:
             continue
-        if first.pod >= 0 and first.pod == second.pod and not one_pod:
+        alone = first.pod >= 0 and first.pod == second.pod and source.flows.endpoints.replicas[first.pod] == 1
+        if alone and not one_pod:
             continue
         key = (first.number, second.number, _node_of(first, source.flows), _node_of(second, source.flows))
         if key not in seen:
@@ -232,13 +238,13 @@ def _pairs(source: End, destination: End) -> Iterator[tuple[Point, Point]]:
 
 
 def _distinct(end: End) -> Iterable[Point]:
-    """One point, or two where a class has several pods, for each class and node."""
+    """One point, or two where there are several pods, for each kind of class that permissions tell apart, and node."""
     if len(end.points) <= 2:
         return end.points
     counts: dict[tuple[int, str], int] = {}
     kept = []
     for point in end.points:
-        key = (point.number, _node_of(point, end.flows))
+        key = (int(end.flows.kinds[point.number]), _node_of(point, end.flows))
         counts[key] = counts.get(key, 0) + 1
         if counts[key] <= 2:
             kept.append(point)
@@ -261,6 +267,18 @@ def _by_pods(verdicts: dict[tuple[Point, Point], tuple[str, str]]) -> list[str]:
         if order[verdict] >= order[best.get(key, "no")]:
             best[key] = verdict
     return list(best.values())
+
+
+def _only_family(flows: Flows, verdicts: dict[tuple[Point, Point], tuple[str, str]]) -> str:
+    """`IPv4 only` where the other family, in which both ends have addresses, is denied (N-20)."""
+    families = flows.universe.families_of
+    allowed, all_families = set(), set()
+    for (first, second), (verdict, _) in verdicts.items():
+        version = max(int(families[first.number]), int(families[second.number]))
+        all_families.add(version)
+        if verdict == "allow":
+            allowed.add(version)
+    return "" if allowed == all_families or len(allowed) != 1 else f"IPv{allowed.pop()} only"
 
 
 def _joined_verdicts(verdicts: list[str]) -> str:

@@ -36,6 +36,7 @@ class Explanation:
     #: Of the connection; of this side, "" where no side is asked.
     verdict: str = ""
     side_verdict: str = ""
+    family: str = ""
 
     def row(self, *, wide: bool) -> tuple[str, ...]:
         mark = "→ " if self.decides else ""
@@ -47,6 +48,7 @@ class Explanation:
             **self.evidence.to_dict(),
             "verdict": self.verdict,
             "sideVerdict": self.side_verdict or None,
+            "family": self.family or None,
             "tier": self.tier,
             "decides": self.decides,
             "result": self.result,
@@ -104,7 +106,7 @@ def packet_picture(world: World, decision: FlowDecision, answer: Answer[Any], fo
 def _judged(decision: FlowDecision) -> Iterator[Explanation]:
     sides = {found.direction.value: found.verdict for found in decision.traces}
     for item in _items(decision):
-        yield replace(item, verdict=decision.verdict, side_verdict=sides.get(item.side, ""))
+        yield replace(item, verdict=decision.verdict, side_verdict=sides.get(item.side, ""), family=decision.family)
 
 
 def _items(decision: FlowDecision) -> Iterator[Explanation]:
@@ -147,6 +149,20 @@ def _of_stage(found: Trace, stage: Stage) -> Iterator[Explanation]:
                 side=direction, tier=stage.tier, policy=str(ref), rule="-", result="selects the pod, has no rule",
                 place=str(source), decides=False, trial=None, evidence=evidence,
             )  # fmt: skip
+    if stage is found.stages[-1]:
+        for stranger in found.strangers:
+            result = f"would allow it, selects other pods: podSelector: {stranger.miss}"
+            evidence = FlowEvidence(
+                direction=direction,
+                policy=stranger.policy,
+                rule_index=stranger.rule,
+                source=stranger.source,
+                reason=result,
+            )
+            yield Explanation(
+                side=direction, tier=stage.tier, policy=str(stranger.policy), rule=f"{direction}[{stranger.rule}]",
+                result=result, place=str(stranger.source), decides=False, trial=None, evidence=evidence,
+            )  # fmt: skip
     if stage.decided < 0:
         names = ", ".join(str(ref) for ref, _ in stage.policies[:3])
         result = {
@@ -176,6 +192,7 @@ def _result(trial: Trial) -> str:
 
 #: Rules told of one side in sentences; the wide table has all.
 _SHOWN = 6
+_STRANGERS = 3
 
 
 def text(decision: FlowDecision) -> list[str]:
@@ -183,7 +200,8 @@ def text(decision: FlowDecision) -> list[str]:
     head = {"allow": "allowed", "no": "denied", "unknown": "unknown", "conditional": "allowed in part"}[
         decision.verdict
     ]
-    lines = [f"{decision.source} → {decision.destination} {decision.protocol} {decision.port}: {head}"]
+    family = f", over {decision.family}" if decision.family else ""
+    lines = [f"{decision.source} → {decision.destination} {decision.protocol} {decision.port}: {head}{family}"]
     told_below = decision.traces and any(found.verdict == "unknown" for found in decision.traces)
     if not decision.traces or decision.verdict == "conditional" or (decision.verdict == "unknown" and not told_below):
         lines.append(f"  {decision.reason}")
@@ -216,6 +234,11 @@ def _misses(found: Trace) -> Iterator[str]:
         near = "nearest miss" if trial is missed[0] else "missed"
         name = f"{trial.policy} {found.direction}[{trial.rule}] ({trial.source})"
         yield f"    {near}: {name}: {trial.miss}"
+    for stranger in found.strangers[:_STRANGERS]:
+        yield (
+            f"    would allow it, selects other pods: {stranger.policy} {found.direction}[{stranger.rule}] "
+            f"({stranger.source}): podSelector: {stranger.miss}"
+        )
     if len(missed) > _SHOWN:
         yield f"    and {len(missed) - _SHOWN} more rules (-o wide)"
 

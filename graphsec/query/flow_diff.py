@@ -25,6 +25,7 @@ from graphsec.query._answer import Answer, lower_name
 from graphsec.query._ends import pod_label, span_label, workload_label
 from graphsec.query._flow_evidence import allowing
 from graphsec.query._flow_needs import flow_answer
+from graphsec.query._pod_changes import pod_changes
 from graphsec.query._words import flag
 from graphsec.query.can_reach import FlowEvidence, evidence_of
 from graphsec.query.exposed import ingress_flows
@@ -62,13 +63,17 @@ class FlowChange:
     proof: Proof = field(repr=False, compare=False, default=tuple)
     counterproof: Proof = field(repr=False, compare=False, default=tuple)
 
+    #: Further ports that one address family gains while the other has them anyway; and loses.
+    family_gained: PortSet = NO_PORTS
+    family_lost: PortSet = NO_PORTS
+
     @property
     def gained(self) -> PortSet:
-        return (self.after | self.possible_after) - (self.before | self.possible_before)
+        return ((self.after | self.possible_after) - (self.before | self.possible_before)) | self.family_gained
 
     @property
     def lost(self) -> PortSet:
-        return (self.before | self.possible_before) - (self.after | self.possible_after)
+        return ((self.before | self.possible_before) - (self.after | self.possible_after)) | self.family_lost
 
     @cached_property
     def because(self) -> tuple[FlowEvidence, ...]:
@@ -195,6 +200,7 @@ class FlowDiff:
             ) from error
         sides = Side(old.flows), Side(new.flows)
         changes = [*(_described(change, *sides) for change in found), *_of_controllers(old, new, *sides)]
+        changes += _of_pods(old.flows, new.flows, {(str(change.source), str(change.destination)) for change in changes})
         return sorted((change for change in changes if not namespace or _touches(change, namespace)), key=_order)
 
 
@@ -210,6 +216,27 @@ def _order(change: FlowChange) -> tuple[Any, ...]:
         (end.addresses is not None, "" if end.addresses else end.text, end.addresses.spans if end.addresses else ())
         for end in (change.source, change.destination)
     )
+
+
+def _of_pods(old: Flows, new: Flows, told: set[tuple[str, str]]) -> Iterator[FlowChange]:
+    """Of single pods, where the flows of their workload do not tell it already."""
+    for found in pod_changes(old, new):
+        own, pod = (FlowEnd(workload_label(ref), ref) for ref in (found.workload, found.pod))
+        if isinstance(found.other, AddressSet):
+            other = FlowEnd(span_label(found.other), addresses=found.other)
+        else:
+            other = FlowEnd(workload_label(found.other), found.other)
+        if (str(own), str(other)) in told or (str(other), str(own)) in told:
+            continue
+        ends = (pod, other) if found.outgoing else (other, pod)
+        yield FlowChange(
+            change=GAINED if not found.before else LOST if not found.after else CHANGED,
+            source=ends[0],
+            destination=ends[1],
+            before=found.before,
+            after=found.after,
+            proof=partial(tuple, found.proof),
+        )
 
 
 # -- description --------------------------------------------------------------------------------------------------
@@ -331,6 +358,8 @@ def _described(change: Change, old: Side, new: Side) -> FlowChange:
         possible_before=before.possible - before.ports,
         possible_after=after.possible - after.ports,
         family=_family(before, after),
+        family_gained=_more_possible(after, before),
+        family_lost=_more_possible(before, after),
         workloads=_workloads(change, old, new),
         proof=partial(_because, change, old, new),
         counterproof=partial(_denied, change, old, new),
@@ -385,12 +414,17 @@ def _end(end: Ref | AddressSet) -> FlowEnd:
     return FlowEnd(workload_label(end), end)
 
 
+def _more_possible(one: Allowed, other: Allowed) -> PortSet:
+    """Ports that a family has in one world and not in the other."""
+    return (one.possible_v4 - other.possible_v4) | (one.possible_v6 - other.possible_v6)
+
+
 def _family(before: Allowed, after: Allowed) -> str:
     v4 = (before.v4, before.possible_v4) != (after.v4, after.possible_v4)
     v6 = (before.v6, before.possible_v6) != (after.v6, after.possible_v6)
     if v4 and v6:
         alike = (before.v4, after.v4) == (before.v6, after.v6)
-        return "" if alike else f"IPv6: {before.v6} → {after.v6}"
+        return "" if alike else f"IPv4: {before.v4} → {after.v4}, IPv6: {before.v6} → {after.v6}"
     # Where neither world has IPv6, or the end is an address, the family says nothing.
     known = before.possible_v6 or after.possible_v6
     return "IPv6 only" if v6 and (before.possible_v4 or after.possible_v4) else "IPv4 only" if v4 and known else ""

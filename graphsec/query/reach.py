@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice, product
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from graphsec.algebra.blocks import AddressSet
-from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, NO_PORTS, PROTOCOLS, PortSet
+from graphsec.algebra.ports import ALL_PORTS, MAX_PORT, MIN_PORT, NO_PORTS, PROTOCOLS, PortSet, is_number
 from graphsec.compile import World
 from graphsec.compile.endpoints import INGRESS_CONTROLLER, VIRTUAL
 from graphsec.compile.flows import NOTHING, Amount, Flows
@@ -47,9 +47,7 @@ if TYPE_CHECKING:
 COLUMNS = ("SOURCE", "DESTINATION", "PORTS")
 WIDE_COLUMNS = (*COLUMNS, "POSSIBLE", "BECAUSE")
 _OWN_NODE = FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)")
-_BETWEEN_NODES = FlowEvidence(direction="both", policy=None, reason="no policy governs what nodes exchange (N-14)")
-#: Addresses of a range that are looked at one by one, to tell whether pods and nodes hold all of them.
-_FEW = 256
+_BETWEEN_NODES = FlowEvidence(direction="both", policy=None, reason="no policy governs the traffic of nodes (N-14)")
 #: Pairs of classes whose rules are named as evidence of one flow.
 _EVIDENCE_PAIRS = 16
 
@@ -154,7 +152,7 @@ class Reach:
     def __post_init__(self) -> None:
         if self.protocol not in ("", *PROTOCOLS):
             raise UsageError(f"unknown protocol `{self.protocol}`", help=f"protocols: {', '.join(PROTOCOLS)}")
-        if self.port and not MIN_PORT <= self.port <= MAX_PORT:
+        if self.port != 0 and not is_number(self.port):
             raise UsageError(f"no port: {self.port}", help=f"ports are {MIN_PORT} to {MAX_PORT}")
         if self.fold not in FOLDS:
             raise UsageError(f"unknown fold `{self.fold}`", help=f"folds: {', '.join(FOLDS)}")
@@ -254,16 +252,15 @@ class Reach:
                 continue
             for start in _limited(left, source):
                 for end in _limited(right, destination):
-                    for start_end, end_end in product(_names(units, start), _names(units, end)):
-                        yield Flow(
-                            source=start_end,
-                            destination=end_end,
-                            ports=ports,
-                            possible=possible - ports,
-                            family=_family(flows, amount) if flows.universe.families else "",
-                            partial=_is_partial(flows, units, left, right, amount),
-                            evidence=partial(_evidence, flows, units, start, end),
-                        )
+                    yield Flow(
+                        source=_named(units, start),
+                        destination=_named(units, end),
+                        ports=ports,
+                        possible=possible - ports,
+                        family=_family(flows, amount) if flows.universe.families else "",
+                        partial=_is_partial(flows, units, left, right, amount),
+                        evidence=partial(_evidence, flows, units, start, end),
+                    )
 
     def _at_node(self, flows: Flows, units: Units, source: End | None, destination: End | None) -> Iterator[Flow]:
         """Flows of which one end is a node itself, and not a pod on its network; those with addresses outside are not the
@@ -368,26 +365,6 @@ def _limited(unit: int | AddressSet, end: End | None) -> Iterable[int | AddressS
     if not isinstance(unit, AddressSet) or end is None:
         return (unit,)
     return [AddressSet((span,)) for span in (unit & end.outside).spans]
-
-
-def _names(units: Units, unit: int | AddressSet) -> Iterator[FlowEnd]:
-    """What a unit is called. Addresses that pods hold are told as those pods, those of nodes as the nodes."""
-    holders = _holders(units.flows, unit) if isinstance(unit, AddressSet) else None
-    if holders is None:
-        yield _named(units, unit)
-    else:
-        yield from (FlowEnd(f"Node/{name}", Ref("Node", name)) for name in holders)
-
-
-def _holders(flows: Flows, addresses: AddressSet) -> list[str] | None:
-    """The nodes that hold the addresses, if pods and nodes hold each of them; else None."""
-    if sum(high - low + 1 for low, high in addresses.spans) > _FEW:
-        return None
-    held = flows.endpoints.node_at
-    each = [address for low, high in addresses.spans for address in range(low, high + 1)]
-    if not all(address in held for address in each):
-        return None
-    return sorted({held[address] for address in each} - {""})
 
 
 def _named(units: Units, unit: int | AddressSet) -> FlowEnd:

@@ -86,10 +86,12 @@ class Synthesis(Answer[SynthesizedPolicy]):
     differences: tuple[FlowChange, ...] = ()
     #: Wanted flows that no policy can express.
     left_out_flows: tuple[str, ...] = ()
+    #: Flows that some pods of a workload have today and all of them would have.
+    widened: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
-        return not self.differences and not self.left_out_flows
+        return not (self.differences or self.left_out_flows or self.widened)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +145,12 @@ class Synthesize:
         hosts = frozenset(refs[flows.endpoints.workload_of[pod]] for pod in flows.universe.host_pods)
         left_out = tuple(dict.fromkeys(wanted.left_out))
         fields = {name: getattr(plain, name) for name in ("question", "complete", "coverage", "diagnostics")}
+        widened = tuple(_uneven(world, wanted))
         return Synthesis(
+            widened=widened,
             **fields,
             items=tuple(self._items(world, naming, policies)),
-            notes=(*_verdict(differences, left_out), *_uneven(world, wanted), *remarks, *plain.notes),
+            notes=(*_verdict(differences, left_out), *widened, *remarks, *plain.notes),
             warnings=(*_deviations(differences, left_out, hosts), *_groups(world, naming), *plain.warnings),
             differences=differences,
             left_out_flows=left_out,
