@@ -98,7 +98,7 @@ class Trace:
     stages: tuple[Stage, ...]
     #: Why there is nothing to ask: no policy selects the end, or it has no policy side.
     reason: str = ""
-    #: Of a side that is denied: policies of its namespace that would allow the packet and select other pods.
+    #: Of a side that is denied: policies of its namespace that would allow the packet, and select no pod at all.
     strangers: tuple[Stranger, ...] = ()
 
     @property
@@ -170,7 +170,8 @@ class _Tracer:
         )
 
     def _strangers(self) -> Iterator[Stranger]:
-        """Often the line that one would edit: a label in a podSelector that no pod has."""
+        """Often the line that one would edit: a label in a podSelector that no pod has. Policies that select pods are meant
+        for those."""
         if self._end.pod < 0:
             return
         endpoints = self._flows.endpoints
@@ -179,9 +180,8 @@ class _Tracer:
             Field.NAMESPACE: self._universe.namespace_labels(namespace),
             Field.OWN: endpoints.labels[self._end.pod],
         }
-        selecting = {id(policy) for policy in self._flows.selecting(self._end.number)}
         for policy in self._flows.policies.in_namespace.get(namespace, ()):
-            if id(policy) in selecting:
+            if self._universe.subjects(policy) != self._universe.masks.empty:
                 continue
             trials = self._trials(policy, open_=True) if policy.body.rules(self._direction) else ()
             hit = next((trial for trial in trials if trial.hit and trial.action is Action.ALLOW), None)

@@ -55,10 +55,23 @@ class End:
         # Where there is no IPv6 in the input, a range of both families means IPv4.
         outside = self.outside if universe.families else self.outside.of_family(4) or self.outside
         for cell, addresses in enumerate(universe.cell_addresses):
-            inside = addresses & outside
+            # What pods and nodes hold is those.
+            inside = (addresses & outside) - self._held
             if inside:
                 first = inside.spans[0][0]
                 yield Point(number=universe.outside + cell, address=first, label=self.text)
+
+    @cached_property
+    def _held(self) -> AddressSet:
+        if self.at is None:
+            return AddressSet()
+        endpoints = self.flows.endpoints
+        nodes = (endpoints.nodes[name] for name in self.nodes)
+        found = [
+            *(a for pod in self.pods for a in endpoints.addresses[pod]),
+            *(a for n in nodes for a in (*n.internal, *n.external)),
+        ]
+        return AddressSet.of(found) & self.at
 
     def _at_addresses(self, number: int, held: tuple[int, ...]) -> bool:
         """Whether a class is that of an address which is meant, of those that a pod or node holds."""

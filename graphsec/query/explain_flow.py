@@ -151,7 +151,7 @@ def _of_stage(found: Trace, stage: Stage) -> Iterator[Explanation]:
             )  # fmt: skip
     if stage is found.stages[-1]:
         for stranger in found.strangers:
-            result = f"would allow it, selects other pods: podSelector: {stranger.miss}"
+            result = f"would allow it, but selects no pod: podSelector: {stranger.miss}"
             evidence = FlowEvidence(
                 direction=direction,
                 policy=stranger.policy,
@@ -236,7 +236,7 @@ def _misses(found: Trace) -> Iterator[str]:
         yield f"    {near}: {name}: {trial.miss}"
     for stranger in found.strangers[:_STRANGERS]:
         yield (
-            f"    would allow it, selects other pods: {stranger.policy} {found.direction}[{stranger.rule}] "
+            f"    would allow it, but selects no pod: {stranger.policy} {found.direction}[{stranger.rule}] "
             f"({stranger.source}): podSelector: {stranger.miss}"
         )
     if len(missed) > _SHOWN:
