@@ -261,6 +261,7 @@ V6_TEXTS = st.integers(0, (1 << 128) - 1).map(lambda number: str(ipaddress.IPv6A
 
 @examples(80, given(st.one_of(V4_TEXTS, V6_TEXTS)))
 def test_addresses_are_read_as_they_are_written(text: str) -> None:
+    assume(not text.startswith("::ffff:"))
     assert address_text(parse_address(text)) == text
     assert family(parse_address(text)) == ipaddress.ip_address(text).version
     assert str(AddressSet.cidr(text)) == text

@@ -16,7 +16,7 @@ import typer
 from test_docs import terminal
 
 import graphsec as gs
-from graphsec.cli import _query
+from graphsec.cli import _policy, _query
 from graphsec.cli.app import app
 from graphsec.model.diagnostic import CODES, Code
 from graphsec.model.vocabulary import EdgeKind, NodeKind
@@ -127,7 +127,8 @@ def _shared_flags() -> Iterator[str]:
 
 
 def _all_commands() -> Iterator[tuple[str, Any]]:
-    assert _query.__name__  # its commands are part of the app once it is imported
+    assert _query.__name__  # their commands are part of the app once they are imported
+    assert _policy.__name__
     root: Any = typer.main.get_command(app)
     for name, command in root.commands.items():
         inner = getattr(command, "commands", {})

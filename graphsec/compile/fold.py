@@ -93,22 +93,9 @@ class Units:
         return Rows.of_pairs(both[0], both[1].astype(np.int64), universe.size)
 
     def shows(self, cell: int) -> bool:
-        """IPv6 is shown where the input has any; addresses that pods hold are those pods."""
+        """IPv6 is shown where the input has any."""
         universe = self.flows.universe
-        addresses = universe.cell_addresses[cell]
-        if not universe.families and not addresses.of_family(4):
-            return False
-        return not self._are_held(addresses)
-
-    def _are_held(self, addresses: AddressSet) -> bool:
-        """By pods, or by nodes where blocks mean no nodes (S-02)."""
-        if sum(high - low + 1 for low, high in addresses.spans) > _FEW:
-            return False
-        endpoints = self.flows.endpoints
-        held = endpoints.pod_addresses
-        if not self.flows.profile.blocks_match_nodes:
-            held = held | {a for node in endpoints.nodes.values() for a in (*node.internal, *node.external)}
-        return all(address in held for low, high in addresses.spans for address in range(low, high + 1))
+        return universe.families or bool(universe.cell_addresses[cell].of_family(4))
 
 
 Pairs = dict[tuple[int, int], Amount]
@@ -282,5 +269,17 @@ def ranges(flows: Flows, units: Units, pairs: Pairs) -> list[tuple[int | Address
     for (unit, is_source, amount), parts in outside.items():
         for span in AddressSet.union_of(parts).spans:
             addresses = AddressSet((span,))
-            inside.append((addresses, unit, amount) if is_source else (unit, addresses, amount))
+            if not are_held(flows, addresses):
+                inside.append((addresses, unit, amount) if is_source else (unit, addresses, amount))
     return inside
+
+
+def are_held(flows: Flows, addresses: AddressSet) -> bool:
+    """Whether nothing is outside: pods hold all of the addresses, or nodes where blocks mean no nodes (S-02)."""
+    if sum(high - low + 1 for low, high in addresses.spans) > _FEW:
+        return False
+    endpoints = flows.endpoints
+    held = endpoints.pod_addresses
+    if not flows.profile.blocks_match_nodes:
+        held = held | {a for node in endpoints.nodes.values() for a in (*node.internal, *node.external)}
+    return all(address in held for low, high in addresses.spans for address in range(low, high + 1))

@@ -14,7 +14,7 @@ from graphsec.compile import World
 from graphsec.compile.compare import Allowed, Change, compare
 from graphsec.compile.endpoints import INGRESS_CONTROLLER
 from graphsec.compile.flows import Flows
-from graphsec.compile.fold import TooManyPairsError
+from graphsec.compile.fold import TooManyPairsError, are_held
 from graphsec.compile.hops import Sees
 from graphsec.compile.policies import Placed
 from graphsec.compile.trace import Point, trace
@@ -193,7 +193,7 @@ class FlowDiff:
         namespace = self.namespace
         keep = (lambda ref: ref.namespace == namespace) if namespace else None
         try:
-            found = compare(old, new, keep)
+            found = [change for change in compare(old, new, keep) if not _is_inside(change, old.flows, new.flows)]
         except TooManyPairsError as error:
             raise LimitError(
                 f"{error.pairs:,} or more pairs of workloads: too many to list", help="name a namespace with `-n`"
@@ -216,6 +216,12 @@ def _order(change: FlowChange) -> tuple[Any, ...]:
         (end.addresses is not None, "" if end.addresses else end.text, end.addresses.spans if end.addresses else ())
         for end in (change.source, change.destination)
     )
+
+
+def _is_inside(change: Change, old: Flows, new: Flows) -> bool:
+    """Whether the addresses of a change are those of pods in both worlds, and so no addresses outside."""
+    ends = [end for end in (change.source, change.destination) if isinstance(end, AddressSet)]
+    return any(are_held(old, end) and are_held(new, end) for end in ends)
 
 
 def _of_pods(old: Flows, new: Flows, told: set[tuple[str, str]]) -> Iterator[FlowChange]:
