@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import and_, or_
@@ -248,13 +248,9 @@ def _from_words(words: Sequence[int]) -> int:
     return sum(word << 64 * index for index, word in enumerate(words))
 
 
-def total(amounts: Iterable[Amount]) -> Amount:
-    return reduce(or_, amounts, NOTHING)
-
-
 def compile_flows(cluster: Cluster, profile: Profile) -> Flows:
     """Cluster to flows."""
     return Flows(cluster, profile)
 
 
-__all__: list[Any] = ["Amount", "Flows", "compile_flows", "total"]
+__all__ = ["Amount", "Flows", "compile_flows"]

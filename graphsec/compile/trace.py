@@ -7,7 +7,7 @@ can be held against each other.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -420,11 +420,4 @@ def _failing(expression: Expression, labels: Mapping[Field, Mapping[str, str]]) 
             yield f"labels do not fulfil {expression}"
 
 
-def rules_of(traces: Iterable[Trace]) -> Iterator[tuple[Direction, Trial]]:
-    """The deciding rule of each side that a rule decided."""
-    for found in traces:
-        if found.deciding is not None:
-            yield found.direction, found.deciding
-
-
-__all__ = ["Match", "Point", "Stage", "Trace", "Trial", "rules_of", "term_text", "trace"]
+__all__ = ["Match", "Point", "Stage", "Trace", "Trial", "term_text", "trace"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from graphsec.algebra.blocks import AddressSet, address_text, family
+from graphsec.algebra.blocks import AddressSet, family
 from graphsec.algebra.internet import INTERNET
 from graphsec.compile.flows import Flows
 from graphsec.compile.trace import Point
@@ -208,4 +208,4 @@ def span_label(addresses: AddressSet) -> str:
     return f"{addresses}[External]"
 
 
-__all__ = ["INTERNET", "End", "address_text", "parse_end", "pod_label", "span_label", "workload_label"]
+__all__ = ["INTERNET", "End", "parse_end", "pod_label", "span_label", "workload_label"]
