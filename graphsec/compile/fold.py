@@ -188,7 +188,7 @@ def without_self(flows: Flows, units: Units, pairs: Pairs) -> Pairs:
     """A unit and itself: only what two different pods of it may do (N-16d), since one is always connected to itself."""
     out = dict(pairs)
     for unit in [source for source, destination in pairs if source == destination and source < units.count]:
-        amount = _among(flows, units.pods[unit].tolist())
+        amount = _among(flows, units.pods[unit].tolist(), out[unit, unit])
         if amount == NOTHING:
             del out[unit, unit]
         else:
@@ -196,8 +196,8 @@ def without_self(flows: Flows, units: Units, pairs: Pairs) -> Pairs:
     return out
 
 
-def _among(flows: Flows, pods: list[int]) -> Amount:
-    """The traffic between two different ones of the pods."""
+def _among(flows: Flows, pods: list[int], whole: Amount) -> Amount:
+    """The traffic between two different ones of the pods; ``whole`` counts each with itself too."""
     holders: dict[int, set[int]] = defaultdict(set)
     first: dict[int, int] = {}
     for pod in pods:
@@ -207,6 +207,9 @@ def _among(flows: Flows, pods: list[int]) -> Amount:
             first.setdefault(kind, number)
     replicas = flows.endpoints.replicas
     several = {kind for kind, found in holders.items() if len(found) > 1 or replicas[next(iter(found))] > 1}
+
+    if len(several) == len(holders):
+        return whole
 
     def differ(one: int, other: int) -> bool:
         return one in several or other in several if one == other else len(holders[one] | holders[other]) > 1
