@@ -130,7 +130,9 @@ def _all_commands() -> Iterator[tuple[str, Any]]:
     assert _query.__name__  # their commands are part of the app once they are imported
     assert _policy.__name__
     root: Any = typer.main.get_command(app)
-    for name, command in root.commands.items():
+    # Groups come last and sorted: which was imported first must not matter.
+    ordered = sorted(root.commands.items(), key=lambda pair: pair[0] if hasattr(pair[1], "commands") else "")
+    for name, command in ordered:
         inner = getattr(command, "commands", {})
         yield from ((f"{name} {sub}", found) for sub, found in inner.items())
         if not inner:
