@@ -42,6 +42,7 @@ from graphsec.compile.traffic import Traffic
 from graphsec.model import policy as model
 from graphsec.model.cluster import Cluster
 from graphsec.model.policy import NAME_LABEL, NamedPort, Peer, Ports, Term
+from graphsec.model.ref import Ref
 
 #: Cell of a pod whose address is not known; of one that no block ever matches.
 UNKNOWN, NONE = -1, -2
@@ -178,7 +179,6 @@ class _Labels:
     def __init__(self) -> None:
         self.numbers: dict[tuple[tuple[str, str], ...], int] = {}
         self._values: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        self._arrays: dict[tuple[str, str], Ids] = {}
         self._tests: dict[LabelTest, Ids] = {}
 
     def number(self, labels: tuple[tuple[str, str], ...]) -> int:
@@ -239,11 +239,11 @@ class Universe:
         placed = bool(self._vocabulary.blocks) or self.families
         numbers: dict[tuple[Any, ...], int] = {}
         pairs: list[tuple[int, int]] = []
-        namespace_of, setdefault, namespaces = given.refs, numbers.setdefault, self._namespace_numbers
+        setdefault, namespaces = numbers.setdefault, self._namespace_numbers
         for index, labels in enumerate(given.labels):
             if index in in_host:
                 continue
-            ref = namespace_of[index]
+            ref = given.refs[index]
             spec = given.specs[index]
             base = (namespaces[ref.namespace or ""], project(labels), ports_of(spec), account_of(ref, spec))
             for cell, version in self._places(given.addresses[index]) if placed else _ANYWHERE:
@@ -286,14 +286,14 @@ class Universe:
                 known = by_spec[key] = self._ports.setdefault(seen, len(self._ports))
             return known
 
-        def account_of(ref: Any, spec: Any) -> int:
+        def account_of(ref: Ref, spec: Any) -> int:
             if not account_keys:
                 return 0
             key = (ref.namespace, spec.account)
             known = by_account.get(key)
             if known is None:
                 labels = {
-                    **accounts.get(type(ref)("ServiceAccount", spec.account, ref.namespace), {}),
+                    **accounts.get(Ref("ServiceAccount", spec.account, ref.namespace), {}),
                     NAME_LABEL: spec.account,
                 }
                 seen = tuple(sorted((key, labels[key]) for key in account_keys & labels.keys()))

@@ -29,7 +29,7 @@ from graphsec.query._pod_changes import pod_changes
 from graphsec.query._words import flag
 from graphsec.query.can_reach import FlowEvidence, evidence_of
 from graphsec.query.exposed import ingress_flows
-from graphsec.query.reach import FlowEnd, end_vertex
+from graphsec.query.reach import EVIDENCE_PAIRS, OWN_NODE, FlowEnd, end_vertex
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
@@ -38,8 +38,6 @@ COLUMNS = ("CHANGE", "SOURCE", "DESTINATION", "BEFORE", "AFTER", "WHERE")
 WIDE_COLUMNS = (*COLUMNS, "WORKLOADS", "BECAUSE", "DENIED BY")
 GAINED, LOST, CHANGED = "gained", "lost", "changed"
 _TENSE = {GAINED: "was ", LOST: "now ", CHANGED: ""}
-#: Pairs of classes whose rules are named as evidence of one change.
-_EVIDENCE_PAIRS = 16
 Proof = Callable[[], tuple[FlowEvidence, ...]]
 
 
@@ -254,19 +252,8 @@ class Side:
 
     flows: Flows
 
-    @cached_property
-    def _numbers(self) -> dict[Ref, int]:
-        return {ref: number for number, ref in enumerate(self.flows.endpoints.workloads)}
-
-    @cached_property
-    def _pods(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for pod, workload in enumerate(self.flows.endpoints.workload_of):
-            found.setdefault(workload, []).append(pod)
-        return found
-
     def has(self, end: Ref | AddressSet) -> bool:
-        return isinstance(end, AddressSet) or end in self._numbers
+        return isinstance(end, AddressSet) or end in self.flows.endpoints.pods_of_workload
 
     def points(self, end: Ref | AddressSet) -> Iterator[Point]:
         """The classes of an end, each with one pod or address that stands for it."""
@@ -278,7 +265,7 @@ class Side:
                     yield Point(number=universe.outside + cell, address=inside.spans[0][0], label=span_label(end))
             return
         seen = set()
-        for pod in self._pods.get(self._numbers.get(end, -1), ()):
+        for pod in endpoints.pods_of_workload.get(end, ()):
             for number in universe.classes[pod].tolist():
                 if number not in seen:
                     seen.add(number)
@@ -291,7 +278,7 @@ class Side:
     def allowing(self, change: Change, ports: PortSet) -> Iterator[FlowEvidence]:
         """The rules of both sides that allow some of the ports."""
         bits = self.flows.universe.traffic.touching(ports)
-        left = _EVIDENCE_PAIRS
+        left = EVIDENCE_PAIRS
         for source, destination in self.pairs(change):
             if not self.flows.between(source.number, destination.number).possible & bits:
                 continue
@@ -300,8 +287,8 @@ class Side:
             left -= 1
             if not left:
                 return
-        if left == _EVIDENCE_PAIRS:
-            yield FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)")
+        if left == EVIDENCE_PAIRS:
+            yield OWN_NODE
 
     def denying(self, change: Change, ports: PortSet) -> Iterator[FlowEvidence]:
         """What denies the first of the ports, for one pair of pods to which it is denied."""

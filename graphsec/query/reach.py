@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("SOURCE", "DESTINATION", "PORTS")
 WIDE_COLUMNS = (*COLUMNS, "POSSIBLE", "BECAUSE")
-_OWN_NODE = FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)")
+OWN_NODE = FlowEvidence(direction="both", policy=None, reason="a node always reaches the pods it hosts (N-15)")
 _BETWEEN_NODES = FlowEvidence(direction="both", policy=None, reason="no policy governs the traffic of nodes (N-14)")
-#: Pairs of classes whose rules are named as evidence of one flow.
-_EVIDENCE_PAIRS = 16
+#: Pairs of classes whose rules are named as evidence of one flow, or of one change of flows.
+EVIDENCE_PAIRS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +341,7 @@ def _node_evidence(flows: Flows, units: Units, node: End, unit: int, *, outgoing
         for peer in node.points:
             direction = Direction.INGRESS if outgoing else Direction.EGRESS
             found.update(dict.fromkeys(allowing(flows, direction, point, peer)))
-    return tuple(found) or (_BETWEEN_NODES if int(units.pods[unit][0]) in flows.universe.host_classes else _OWN_NODE,)
+    return tuple(found) or (_BETWEEN_NODES if int(units.pods[unit][0]) in flows.universe.host_classes else OWN_NODE,)
 
 
 def _units(units: Units, end: End | None) -> Ids | None:
@@ -404,7 +404,7 @@ def _is_partial(flows: Flows, units: Units, left: int | AddressSet, right: int |
     pairs = ((a, b) for a in _classes(flows, units, left) for b in _classes(flows, units, right))
     return any(
         flows.between(a.number, b.number) != whole
-        for a, b in islice(pairs, _EVIDENCE_PAIRS**2)
+        for a, b in islice(pairs, EVIDENCE_PAIRS**2)
         if a.pod != b.pod or a.pod < 0
     )
 
@@ -426,14 +426,14 @@ def _evidence(flows: Flows, units: Units, left: int | AddressSet, right: int | A
             if not flows.between(source.number, destination.number).possible:
                 continue
             pairs += 1
-            if pairs > _EVIDENCE_PAIRS:
+            if pairs > EVIDENCE_PAIRS:
                 return tuple(found)
             for direction, subject, peer in (
                 (Direction.EGRESS, source, destination),
                 (Direction.INGRESS, destination, source),
             ):
                 found.update(dict.fromkeys(allowing(flows, direction, subject, peer)))
-    return tuple(found) or (_BETWEEN_NODES if pairs else _OWN_NODE,)
+    return tuple(found) or (_BETWEEN_NODES if pairs else OWN_NODE,)
 
 
 def _classes(flows: Flows, units: Units, unit: int | AddressSet) -> Iterator[Point]:
@@ -453,4 +453,4 @@ def _classes(flows: Flows, units: Units, unit: int | AddressSet) -> Iterator[Poi
                 yield Point(number=number, pod=pod, label=pod_label(flows.endpoints.refs[pod]))
 
 
-__all__ = ["INGRESS_CONTROLLER", "Flow", "FlowEnd", "Reach"]
+__all__ = ["EVIDENCE_PAIRS", "INGRESS_CONTROLLER", "OWN_NODE", "Flow", "FlowEnd", "Reach"]
