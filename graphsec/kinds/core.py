@@ -9,6 +9,6 @@ KINDS = (
     Kind(group="", kind="ServiceAccount", body=objects.ServiceAccount),
     Kind(group="", kind="Secret", body=objects.Secret),
     Kind(group="", kind="ConfigMap", body=objects.Plain),
-    Kind(group="", kind="PersistentVolume", body=objects.Plain),
+    Kind(group="", kind="PersistentVolume", body=objects.PersistentVolume),
     Kind(group="", kind="PersistentVolumeClaim", body=objects.Claim),
 )

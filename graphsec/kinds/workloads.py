@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from msgspec.structs import force_setattr
 
 from graphsec.kinds._kind import Kind
@@ -13,8 +14,17 @@ from graphsec.model import objects
 _BETA = ("v1beta1", "v1beta2")
 
 #: What the pods of one template have in common.
-_SHARED = ("containers", "init_containers", "volumes", "service_account_name", "service_account")
+_SHARED = (
+    "containers",
+    "init_containers",
+    "ephemeral_containers",
+    "volumes",
+    "security_context",
+    "service_account_name",
+    "service_account",
+)
 _shared = attrgetter(*_SHARED)
+_RELEVANT = (objects.MIRROR, objects.APP_ARMOR)
 
 
 class _PodReader:
@@ -25,6 +35,7 @@ class _PodReader:
         self._labels: dict[Any, dict[str, str]] = {}
         self._owners: dict[Any, Any] = {}
         self._words: dict[Any, Any] = {}
+        self._annotations: dict[Any, Any] = {}
 
     def __call__(self, pod: objects.Pod) -> objects.Pod:
         # The object is fresh from the decoder and nobody else's yet: its frozen fields may still be set.
@@ -39,12 +50,24 @@ class _PodReader:
         if labels is not None:
             force_setattr(metadata, "labels", self._labels.setdefault(tuple(labels.items()), labels))
         force_setattr(metadata, "owner_references", self._owners.setdefault(owners, owners))
+        found = _annotations(metadata.annotations)
+        force_setattr(metadata, "annotations", self._annotations.setdefault(found, msgspec.Raw(found)))
         status = pod.status
         if status is not None:
             force_setattr(status, "phase", self._words.setdefault(status.phase, status.phase))
             if status.pod_ips is not None and len(status.pod_ips) == 1 and status.pod_ips[0].ip == status.pod_ip:
                 force_setattr(status, "pod_ips", None)
         return pod
+
+
+def _annotations(written: msgspec.Raw) -> bytes:
+    """Those with a meaning; most pods have none, and theirs are never decoded."""
+    text = bytes(written)
+    if not any(key.encode() in text for key in _RELEVANT):
+        return b""
+    found = msgspec.json.decode(text, type=dict[str, str])
+    kept = {key: value for key, value in sorted(found.items()) if key.startswith(_RELEVANT)}
+    return msgspec.json.encode(kept)
 
 
 KINDS = (

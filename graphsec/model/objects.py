@@ -27,6 +27,10 @@ class Annotations(msgspec.Struct, frozen=True, gc=False):
     """The annotations with a meaning for access; all others are not stored."""
 
     service_account_name: str | None = msgspec.field(name="kubernetes.io/service-account.name", default=None)
+    #: Of a ServiceAccount: the cloud identities that trust it (attacks.md §3.9).
+    aws_role: str | None = msgspec.field(name="eks.amazonaws.com/role-arn", default=None)
+    google_account: str | None = msgspec.field(name="iam.gke.io/gcp-service-account", default=None)
+    azure_client: str | None = msgspec.field(name="azure.workload.identity/client-id", default=None)
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -34,8 +38,11 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     generate_name: str = ""
     namespace: str | None = None
     labels: dict[str, str] | None = None
-    annotations: Annotations | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
+
+
+class AnnotatedMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    annotations: Annotations | None = None
 
 
 class StoredMetadata(Metadata, frozen=True, gc=False, rename="camel"):
@@ -54,12 +61,14 @@ class Plain(Object, frozen=True, gc=False):
 
 
 class ServiceAccount(Object, frozen=True, gc=False, rename="camel"):
+    metadata: AnnotatedMetadata
     automount_service_account_token: bool | None = None
 
 
 class Secret(Object, frozen=True, gc=False):
     """Type and metadata; ``data`` and ``stringData`` are not fields on purpose."""
 
+    metadata: AnnotatedMetadata
     type: str = ""
 
 
@@ -72,12 +81,22 @@ class NodeAddress(msgspec.Struct, frozen=True, gc=False):
     address: str = ""
 
 
+class Taint(msgspec.Struct, frozen=True, gc=False):
+    key: str = ""
+    effect: str = ""
+
+
+class NodeSpec(msgspec.Struct, frozen=True, gc=False):
+    taints: tuple[Taint, ...] | None = None
+
+
 class NodeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     node_info: NodeInfo | None = None
     addresses: tuple[NodeAddress, ...] | None = None
 
 
 class Node(Object, frozen=True, gc=False):
+    spec: NodeSpec | None = None
     status: NodeStatus | None = None
 
     @property
@@ -113,11 +132,42 @@ class Projected(msgspec.Struct, frozen=True, gc=False):
     sources: tuple[Projection, ...] | None = None
 
 
+class HostPath(msgspec.Struct, frozen=True, gc=False):
+    path: str = ""
+
+
+class Present(msgspec.Struct, frozen=True, gc=False):
+    """A field of which only matters that it is set."""
+
+
 class Volume(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str = ""
     secret: SecretVolume | None = None
     config_map: Named | None = None
     persistent_volume_claim: ClaimVolume | None = None
     projected: Projected | None = None
+    host_path: HostPath | None = None
+    #: The types that the Restricted standard forbids beside hostPath (`check_restrictedVolumes.go`).
+    aws_elastic_block_store: Present | None = msgspec.field(name="awsElasticBlockStore", default=None)
+    azure_disk: Present | None = None
+    azure_file: Present | None = None
+    cephfs: Present | None = None
+    cinder: Present | None = None
+    fc: Present | None = None
+    flex_volume: Present | None = None
+    flocker: Present | None = None
+    gce_persistent_disk: Present | None = None
+    git_repo: Present | None = None
+    glusterfs: Present | None = None
+    iscsi: Present | None = None
+    nfs: Present | None = None
+    photon_persistent_disk: Present | None = None
+    portworx_volume: Present | None = None
+    quobyte: Present | None = None
+    rbd: Present | None = None
+    scale_io: Present | None = msgspec.field(name="scaleIO", default=None)
+    storageos: Present | None = None
+    vsphere_volume: Present | None = None
 
 
 class KeyRef(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -145,12 +195,96 @@ class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     host_ip: str | None = msgspec.field(name="hostIP", default=None)
 
 
+class Capabilities(msgspec.Struct, frozen=True, gc=False):
+    add: tuple[str, ...] | None = None
+    drop: tuple[str, ...] | None = None
+
+
+class TypedProfile(msgspec.Struct, frozen=True, gc=False):
+    """A seccomp or AppArmor profile: RuntimeDefault, Localhost or Unconfined."""
+
+    type: str | None = None
+
+
+class SELinuxOptions(msgspec.Struct, frozen=True, gc=False):
+    type: str | None = None
+    user: str | None = None
+    role: str | None = None
+
+
+class WindowsOptions(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    host_process: bool | None = None
+
+
+class Sysctl(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+
+
+class SecurityContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Of a container, and of a pod, whose own fields are the last two."""
+
+    privileged: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    capabilities: Capabilities | None = None
+    proc_mount: str | None = None
+    run_as_user: int | None = None
+    run_as_non_root: bool | None = None
+    se_linux_options: SELinuxOptions | None = None
+    seccomp_profile: TypedProfile | None = None
+    app_armor_profile: TypedProfile | None = None
+    windows_options: WindowsOptions | None = None
+    sysctls: tuple[Sysctl, ...] | None = None
+
+
+class VolumeMount(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str = ""
+    mount_path: str = ""
+    read_only: bool | None = None
+    sub_path: str | None = None
+    sub_path_expr: str | None = None
+    mount_propagation: str | None = None
+
+
+class VolumeDevice(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+
+
+class HostAction(msgspec.Struct, frozen=True, gc=False):
+    host: str | None = None
+
+
+class Handler(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What a probe or a lifecycle hook does."""
+
+    http_get: HostAction | None = None
+    tcp_socket: HostAction | None = None
+
+
+class Lifecycle(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    post_start: Handler | None = None
+    pre_stop: Handler | None = None
+
+
 class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    name: str = ""
+    image: str | None = None
     env: tuple[Env, ...] | None = None
     env_from: tuple[EnvFrom, ...] | None = None
     ports: tuple[ContainerPort, ...] | None = None
     #: `Always` makes an init container a sidecar, whose ports count (N-09e).
     restart_policy: str | None = None
+    security_context: SecurityContext | None = None
+    volume_mounts: tuple[VolumeMount, ...] | None = None
+    volume_devices: tuple[VolumeDevice, ...] | None = None
+    liveness_probe: Handler | None = None
+    readiness_probe: Handler | None = None
+    startup_probe: Handler | None = None
+    lifecycle: Lifecycle | None = None
+    stdin: bool | None = None
+
+
+class OperatingSystem(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
 
 
 class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -160,14 +294,27 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     automount_service_account_token: bool | None = None
     node_name: str | None = None
     host_network: bool | None = None
+    host_pid: bool | None = msgspec.field(name="hostPID", default=None)
+    host_ipc: bool | None = msgspec.field(name="hostIPC", default=None)
+    host_users: bool | None = None
+    share_process_namespace: bool | None = None
+    runtime_class_name: str | None = None
+    os: OperatingSystem | None = None
+    security_context: SecurityContext | None = None
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None
+    ephemeral_containers: tuple[Container, ...] | None = None
     volumes: tuple[Volume, ...] | None = None
 
     @property
     def account(self) -> str:
         """The ServiceAccount that the pod acts as (S-92)."""
         return self.service_account_name or self.service_account or "default"
+
+    @property
+    def all_containers(self) -> tuple[Container, ...]:
+        """Init and ephemeral ones, too: code runs in each of them."""
+        return (*(self.containers or ()), *(self.init_containers or ()), *(self.ephemeral_containers or ()))
 
     def ports(self) -> list[ContainerPort]:
         """Of all containers that run beside each other: init containers only if they are sidecars (N-09d, N-09e)."""
@@ -195,9 +342,26 @@ class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         return self.phase in ("Succeeded", "Failed")
 
 
+MIRROR = "kubernetes.io/config.mirror"
+#: Followed by the name of a container: how its AppArmor profile was given before it became a field.
+APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
+
+
+class PodMetadata(Metadata, frozen=True, gc=False, rename="camel"):
+    #: Those with a meaning, undecoded: their keys may hold names of containers, and most pods have none.
+    annotations: msgspec.Raw = msgspec.Raw()
+
+
 class Pod(Object, frozen=True, gc=False):
+    metadata: PodMetadata
     spec: PodSpec = PodSpec()
     status: PodStatus | None = None
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """``MIRROR`` and the AppArmor profiles."""
+        written = self.metadata.annotations
+        return msgspec.json.decode(written, type=dict[str, str]) if bytes(written) else {}
 
 
 class TemplateMetadata(msgspec.Struct, frozen=True, gc=False):
@@ -263,10 +427,33 @@ class CronJob(Object, frozen=True, gc=False):
 
 class ClaimSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     volume_name: str | None = None
+    storage_class_name: str | None = None
 
 
 class Claim(Object, frozen=True, gc=False):
     spec: ClaimSpec | None = None
+
+
+class ClaimReference(msgspec.Struct, frozen=True, gc=False):
+    namespace: str = ""
+    name: str = ""
+
+
+class PersistentVolumeSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    host_path: HostPath | None = None
+    local: HostPath | None = None
+    claim_ref: ClaimReference | None = None
+    storage_class_name: str | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The path on a node that the volume is, None for storage of another kind."""
+        found = self.host_path or self.local
+        return found.path if found else None
+
+
+class PersistentVolume(Object, frozen=True, gc=False):
+    spec: PersistentVolumeSpec | None = None
 
 
 class Names(msgspec.Struct, frozen=True, gc=False, rename="camel"):
