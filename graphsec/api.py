@@ -75,7 +75,14 @@ def load(
     people = None
     if memberships is not None:
         people = load_memberships(memberships if isinstance(memberships, Mapping) else os.fspath(memberships))
-    world = compile_world(cluster, memberships=people, minor=minor, cni=PROFILES[cni], baseline=all_default_objects)
+    world = compile_world(
+        cluster,
+        memberships=people,
+        minor=minor,
+        cni=PROFILES[cni],
+        baseline=all_default_objects,
+        defaults=lambda: default_objects(_shipped_minor(minor)),
+    )
     if strict:
         _refuse_marked(world.diagnostics)
     return world
@@ -87,6 +94,11 @@ def _given(item: str | os.PathLike[str] | Mapping[str, Any]) -> Input:
 
 def _add_defaults(cluster: Any, minor: int | None) -> Any:
     return with_defaults(cluster, default_objects(DEFAULT_MINOR if minor is None else minor))
+
+
+def _shipped_minor(minor: int | None) -> int:
+    """The nearest minor whose default objects the package has."""
+    return max(DEFAULT_MINOR if minor is None else minor, MINORS[0])
 
 
 def minor_of(version: str) -> int:

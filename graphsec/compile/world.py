@@ -25,6 +25,7 @@ from graphsec.model.vocabulary import EdgeKind, NodeKind
 if TYPE_CHECKING:
     import networkx as nx
 
+    from graphsec.compile.attacks import Attacks
     from graphsec.compile.flows import Flows
     from graphsec.compile.routes import Routes
 
@@ -45,6 +46,15 @@ class World:
     cni: Profile = UPSTREAM
     #: Gives the default objects of the shipped minors, for telling built-in bindings by content.
     baseline: Baseline = tuple
+    #: Gives the objects that a cluster of this minor is born with; None where nobody knows them.
+    defaults: Callable[[], Cluster] | None = None
+
+    @cached_property
+    def attacks(self) -> Attacks:
+        """What can take over what."""
+        from graphsec.compile.attacks import Attacks
+
+        return Attacks(self)
 
     @cached_property
     def flows(self) -> Flows:
@@ -122,6 +132,7 @@ def compile_world(
     minor: int | None = None,
     cni: Profile = UPSTREAM,
     baseline: Baseline = tuple,
+    defaults: Callable[[], Cluster] | None = None,
 ) -> World:
     """Cluster to World."""
     return World(
@@ -132,4 +143,5 @@ def compile_world(
         minor_stated=minor is not None,
         cni=cni,
         baseline=baseline,
+        defaults=defaults,
     )

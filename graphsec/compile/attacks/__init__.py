@@ -1,0 +1,86 @@
+"""The attack graph: what each identity, pod and node can take over, as facts and clauses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from graphsec.collector import collector_paused
+from graphsec.compile.access import AccessIndex, grant_access
+from graphsec.compile.attacks.draw import draw
+from graphsec.compile.attacks.drawing import AttackGraph, Drawing
+from graphsec.compile.attacks.inventory import Inventory
+from graphsec.compile.attacks.principals import Principals
+from graphsec.model.cluster import Cluster
+from graphsec.model.coverage import RBAC_KINDS
+from graphsec.model.ref import Ref, ref_order
+
+if TYPE_CHECKING:
+    from graphsec.compile.world import World
+
+__all__ = ["AttackGraph", "Attacks"]
+
+_ADMIN = Ref("ClusterRole", "cluster-admin")
+
+
+class Attacks:
+    """Attack graphs of one world: one for each set of assumptions that a question takes as facts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._graphs: dict[frozenset[str], AttackGraph] = {}
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        return Inventory(self._world.cluster)
+
+    @cached_property
+    def supplied(self) -> frozenset[Ref]:
+        """RBAC objects that every cluster is born with and this input does not show."""
+        return frozenset() if self._complete is None else self._complete[1]
+
+    @cached_property
+    def access(self) -> AccessIndex:
+        return self._world.access if self._complete is None else self._complete[0]
+
+    @cached_property
+    def _complete(self) -> tuple[AccessIndex, frozenset[Ref]] | None:
+        world = self._world
+        if _ADMIN in world.access.roles or world.defaults is None:
+            return None
+        defaults = world.defaults()
+        cluster = _with_rbac(world.cluster, defaults)
+        supplied = frozenset(
+            loaded.ref
+            for kind in RBAC_KINDS
+            for loaded in defaults.objects.get(kind, ())
+            if loaded.ref not in world.cluster.inventory
+        )
+        return grant_access(cluster), supplied
+
+    def graph(self, granted: frozenset[str] = frozenset()) -> AttackGraph:
+        """The graph in which ``granted`` assumptions are facts."""
+        found = self._graphs.get(granted)
+        if found is None:
+            with collector_paused():
+                principals = Principals(self.access, self._world.memberships, self.supplied)
+                drawing = Drawing(
+                    self.inventory,
+                    self.access,
+                    principals,
+                    self._world.minor,
+                    supplied=self.supplied,
+                    granted=granted,
+                )
+                found = self._graphs[granted] = draw(drawing)
+        return found
+
+
+def _with_rbac(cluster: Cluster, defaults: Cluster) -> Cluster:
+    """A cluster and the RBAC objects of another one that it does not hold itself."""
+    objects = dict(cluster.objects)
+    for kind in RBAC_KINDS:
+        by_ref = {loaded.ref: loaded for loaded in (*defaults.objects.get(kind, ()), *objects.get(kind, ()))}
+        objects[kind] = tuple(sorted(by_ref.values(), key=lambda loaded: ref_order(loaded.ref)))
+    return replace(cluster, objects=objects)

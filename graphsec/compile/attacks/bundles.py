@@ -1,0 +1,158 @@
+"""Which powers the rules of several roles give together: decided once for each distinct set of roles.
+
+Every ability that a power names has a bit; the one matcher says which distinct rules grant it (``AccessIndex.matching_rules``),
+so this module spells no wildcard. A principal's rules in a scope are those of its roles there and at cluster scope, united: a
+power that needs two requests may draw them from two bindings (attacks.md §2.9 RQ).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from graphsec.compile.access import AccessIndex
+from graphsec.model.attack import Ability, Power, Scope, Way
+from graphsec.model.rbac import PolicyRule, Request, acts
+from graphsec.model.ref import Ref
+
+#: The objects that a power reaches: None is all of them, also those to come.
+Names = frozenset[str] | None
+NOBODY: frozenset[str] = frozenset()
+#: Stands for a role that grants everything: what whoever may write any rule writes.
+EVERYTHING = Ref("ClusterRole", "*")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the rules of one role grant: a bit per ability for all names, and the names of those limited to some."""
+
+    everywhere: int
+    named: Mapping[int, frozenset[str]]
+
+
+def request_of(ability: Ability, namespace: str, name: str) -> Request:
+    """The request that an ability stands for, about the object ``name`` where it is about one."""
+    return Request(
+        verb=ability.verb,
+        group=ability.group,
+        resource=ability.resource,
+        subresource=ability.subresource,
+        namespace=namespace,
+        name=name if ability.name is None else ability.name,
+    )
+
+
+class Powers:
+    """The powers of sets of roles, of one minor version."""
+
+    def __init__(self, access: AccessIndex, powers: Sequence[Power], minor: int) -> None:
+        self._access = access
+        self._bits: dict[Ability, int] = {}
+        self._ways: list[tuple[Power, list[tuple[Way, list[tuple[int, str | None]]]]]] = []
+        for power in powers:
+            ways = [way for way in power.ways if way.since <= minor < way.until]
+            self._ways.append((power, [(way, [self._bit(need) for need in way.needs]) for way in ways]))
+        self._contents = self._read()
+        self._known: dict[tuple[frozenset[Ref], frozenset[Ref]], dict[Power, Reach]] = {}
+
+    def _bit(self, ability: Ability) -> tuple[int, str | None]:
+        plain = Ability(ability.verb, ability.resource, ability.group, ability.subresource)
+        return self._bits.setdefault(plain, len(self._bits)), ability.name
+
+    def _read(self) -> dict[Ref, Content]:
+        everywhere = [0] * len(self._access.rules)
+        named: list[dict[int, frozenset[str]]] = [{} for _ in self._access.rules]
+        for ability, bit in self._bits.items():
+            for rule in self._access.matching_rules(request_of(ability, "", ""), any_name=True):
+                names = self._access.rules[rule].names
+                if names:
+                    named[rule][bit] = frozenset(names)
+                else:
+                    everywhere[rule] |= 1 << bit
+        rules = [Content(*pair) for pair in zip(everywhere, named, strict=True)]
+        contents: dict[tuple[int, ...], Content] = {}
+        found: dict[Ref, Content] = {EVERYTHING: Content((1 << len(self._bits)) - 1, {})}
+        for role, numbers in self._access.rules_by_role().items():
+            known = contents.get(numbers)
+            if known is None:
+                known = contents[numbers] = _united(rules[number] for number in numbers)
+            found[role] = known
+        return found
+
+    def content(self, role: Ref) -> Content:
+        """That of a role; of one that no binding refers to it is read when first asked for."""
+        found = self._contents.get(role)
+        if found is None:
+            written = self._access.roles.get(role)
+            found = self._contents[role] = _united(map(self._of_rule, written.rules if written else ()))
+        return found
+
+    def _of_rule(self, rule: PolicyRule) -> Content:
+        bits = [bit for ability, bit in self._bits.items() if acts(rule, request_of(ability, "", ""))]
+        if rule.names:
+            return Content(0, dict.fromkeys(bits, frozenset(rule.names)))
+        return Content(sum(1 << bit for bit in bits), {})
+
+    def of(self, at_cluster: frozenset[Ref], here: frozenset[Ref] = frozenset()) -> dict[Power, Reach]:
+        """The powers of these roles in a namespace where ``here`` apply besides; without, those at cluster scope."""
+        key = (at_cluster, here)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._of(at_cluster, here)
+        return found
+
+    def _of(self, at_cluster: frozenset[Ref], here: frozenset[Ref]) -> dict[Power, Reach]:
+        wide = _united(self.content(role) for role in at_cluster)
+        both = _united([wide, *(self.content(role) for role in here)]) if here else wide
+        if not both.everywhere and not both.named:
+            return {}
+        return dict(self._granted(wide, both))
+
+    def _granted(self, wide: Content, both: Content) -> Iterator[tuple[Power, Reach]]:
+        for power, ways in self._ways:
+            content = wide if power.scope is Scope.CLUSTER else both
+            reach = _reach(content, ways)
+            if reach:
+                yield power, reach
+
+
+#: Names by the assumptions that they need; the first entry needs the fewest.
+Reach = tuple[tuple[Names, tuple[str, ...]], ...]
+EMPTY = Content(0, {})
+
+
+def _united(contents: Iterable[Content]) -> Content:
+    everywhere = 0
+    named: dict[int, frozenset[str]] = {}
+    for content in contents:
+        everywhere |= content.everywhere
+        for bit, names in content.named.items():
+            named[bit] = named[bit] | names if bit in named else names
+    return Content(everywhere, named)
+
+
+def _reach(content: Content, ways: Iterable[tuple[Way, list[tuple[int, str | None]]]]) -> Reach:
+    by_assumption: dict[tuple[str, ...], Names] = {}
+    for way, needs in ways:
+        names = _names(content, needs)
+        if names is None or names:
+            known = by_assumption.get(way.assumes, NOBODY)
+            by_assumption[way.assumes] = None if names is None or known is None else known | names
+    return tuple((by_assumption[key], key) for key in sorted(by_assumption, key=len))
+
+
+def _names(content: Content, needs: Iterable[tuple[int, str | None]]) -> Names:
+    """The names for which every need is granted."""
+    found: Names = None
+    for bit, name in needs:
+        if content.everywhere >> bit & 1:
+            continue
+        granted = content.named.get(bit, NOBODY)
+        if name is not None:
+            if name not in granted:
+                return NOBODY
+            continue
+        found = granted if found is None else found & granted
+        if not found:
+            return NOBODY
+    return found if found is None else found - {""}

@@ -1,0 +1,291 @@
+"""The sheet on which the attack graph is drawn: facts, clauses with their rule and assumptions, and look-ups of what is where."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from graphsec.compile.access import CLUSTER as AT_CLUSTER
+from graphsec.compile.access import AccessIndex
+from graphsec.compile.attacks.bundles import EVERYTHING, Powers
+from graphsec.compile.attacks.inventory import Inventory, PodKind
+from graphsec.compile.attacks.principals import Principals
+from graphsec.compile.pod_security import admits
+from graphsec.graph.horn import Horn, HornBuilder
+from graphsec.model.attack import Fact, FactKind, Power
+from graphsec.model.rbac import Binding
+from graphsec.model.ref import Ref
+from graphsec.rules import _powers as p
+
+#: What an assumption adds to the length of a proof: any proof with fewer assumptions comes first.
+DEAR = 10_000
+#: Objects that could refuse a pod; where the input proves that there are none, nothing is assumed about them.
+_ADMISSION = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy")
+#: Stands for the names of all roles of a kind: those that the input shows, and with those that every cluster has.
+ALL_SHOWN, ALL_ROLES = "{all}", "{all, with the shipped ones}"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a clause says of itself: the rule, and what it takes for granted."""
+
+    rule: str
+    assumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AttackGraph:
+    """The drawn graph with what explanations need."""
+
+    horn: Horn[Fact]
+    labels: tuple[Label, ...]
+    drawing: Drawing
+
+    def label(self, clause: int) -> Label:
+        return self.labels[int(self.horn.labels[clause])]
+
+
+class Drawing:
+    """``supplied`` are roles and bindings that the input does not show and every cluster has; ``granted`` assumptions are
+    taken as facts."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        access: AccessIndex,
+        principals: Principals,
+        minor: int,
+        *,
+        supplied: frozenset[Ref] = frozenset(),
+        granted: frozenset[str] = frozenset(),
+    ) -> None:
+        self.inventory = inventory
+        self.access = access
+        self.principals = principals
+        self.minor = minor
+        self.supplied = supplied
+        self.powers = Powers(access, p.POWERS, minor)
+        self._granted = granted
+        self._built: HornBuilder[Fact] = HornBuilder()
+        self._labels: dict[Label, int] = {}
+        #: GRANT facts whose powers are still to be drawn.
+        self._grants: list[Fact] = []
+        self._grants_by_scope: dict[str, list[Fact]] = defaultdict(list)
+        self._drawn: set[tuple[Any, int, int]] = set()
+        self._hubs: dict[FactKind, dict[str, None]] = defaultdict(dict)
+        self._powers: dict[Power, dict[tuple[str, str], None]] = defaultdict(dict)
+        #: Compound identities that are drawn.
+        self.compounds: set[Fact] = set()
+        self.new_compounds: list[tuple[Fact, tuple[Ref, ...]]] = []
+        listed = all(inventory.listed(kind) for kind in _ADMISSION)
+        #: What the admission of a new or changed object rests on.
+        self.webhook: tuple[str, ...] = () if listed else ("WEBHOOK",)
+
+    # -- facts and clauses --------------------------------------------------------------------------------------
+
+    def fact(self, fact: Fact) -> int:
+        return self._built.fact(fact)
+
+    def __contains__(self, fact: Fact) -> bool:
+        return fact in self._built.ids
+
+    def clause(self, premises: Fact | Sequence[Fact], head: Fact, rule: str, assumes: Iterable[str] = ()) -> None:
+        """``premises`` together give ``head``, by ``rule``."""
+        assumed = tuple(sorted({name for name in assumes if name not in self._granted})) if assumes else ()
+        label = Label(rule, assumed)
+        number = self._labels.setdefault(label, len(self._labels))
+        number_of = self._built.fact
+        body = number_of(premises) if isinstance(premises, Fact) else [number_of(premise) for premise in premises]
+        if head.kind is FactKind.GRANT and head not in self._built.ids:
+            self._grants.append(head)
+            self._grants_by_scope[head.namespace].append(head)
+        key = (tuple(body) if isinstance(body, list) else body, number_of(head), number)
+        if key in self._drawn:
+            return
+        self._drawn.add(key)
+        self._built.clause(body, number_of(head), number, 1 + DEAR * len(assumed))
+
+    def hub(self, kind: FactKind, scope: str) -> Fact:
+        """The hub of a namespace ("" of all); what it leads to is drawn at the end, once."""
+        self._hubs[kind][scope] = None
+        return Fact(kind, "", scope)
+
+    def hubs(self, kind: FactKind) -> list[str]:
+        """The scopes in which a hub is drawn."""
+        return list(self._hubs[kind])
+
+    def power(self, power: Power, scope: str, name: str = "") -> Fact:
+        """That somebody under control holds a power, for the clauses with more than one premise; "" is any name."""
+        self._powers[power][scope, name] = None
+        return Fact(FactKind.POWER, name, scope, power.id)
+
+    def held(self, power: Power) -> dict[tuple[str, str], None]:
+        """(scope, name) of every such fact."""
+        return self._powers[power]
+
+    @property
+    def size(self) -> int:
+        """How many clauses there are."""
+        return len(self._built.heads)
+
+    def grants_in(self, scope: str) -> list[Fact]:
+        """Every GRANT fact of a scope."""
+        return list(self._grants_by_scope[scope])
+
+    def take_grants(self) -> list[Fact]:
+        """The GRANT facts that are new since the last call."""
+        found, self._grants = self._grants, []
+        return found
+
+    def grant(self, role: Ref, scope: str) -> Fact:
+        return Fact(FactKind.GRANT, str(role), scope)
+
+    def freeze(self) -> AttackGraph:
+        return AttackGraph(self._built.freeze(), tuple(self._labels), self)
+
+    @property
+    def aggregated(self) -> Iterable[str]:
+        """Names of the ClusterRoles whose rules are those of others."""
+        return self.access.aggregation.feeders
+
+    def compound(self, fact: Fact, groups: Sequence[Ref]) -> None:
+        """Draws an identity that is in several groups at once, the first time that it is met."""
+        if fact not in self.compounds:
+            self.compounds.add(fact)
+            self.new_compounds.append((fact, tuple(groups)))
+
+    @cached_property
+    def known_users(self) -> frozenset[Ref]:
+        return frozenset(self.users)
+
+    # -- roles --------------------------------------------------------------------------------------------------
+
+    def rests_on(self, *refs: Ref) -> tuple[str, ...]:
+        """What the existence of roles and bindings rests on."""
+        return ("BOOTSTRAP-RBAC",) if any(ref in self.supplied for ref in refs) else ()
+
+    def roles_behind(self, grant: Fact) -> frozenset[Ref]:
+        """The roles that a GRANT stands for."""
+        role = parse_role(grant.name)
+        if role.name not in (ALL_SHOWN, ALL_ROLES):
+            return frozenset({role})
+        return frozenset(
+            ref
+            for ref in self.access.roles
+            if ref.kind == role.kind
+            and ref.namespace in (None, grant.namespace)
+            and (role.name == ALL_ROLES or ref not in self.supplied)
+        )
+
+    @cached_property
+    def bindings_by_scope(self) -> dict[str, list[Binding]]:
+        found: dict[str, list[Binding]] = defaultdict(list)
+        for binding in self.access.bindings:
+            found[binding.scope].append(binding)
+        return found
+
+    @cached_property
+    def roles_by_namespace(self) -> dict[str, list[Ref]]:
+        found: dict[str, list[Ref]] = defaultdict(list)
+        for role in self.access.roles:
+            if role.namespace:
+                found[role.namespace].append(role)
+        return found
+
+    # -- principals ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def groups(self) -> list[Ref]:
+        """Every group that a binding names, and system:masters."""
+        named = [subject for subject in self.principals.subjects() if subject.kind == "Group"]
+        return list(dict.fromkeys((*named, MASTERS_GROUP)))
+
+    @cached_property
+    def users(self) -> list[Ref]:
+        return [subject for subject in self.principals.subjects() if subject.kind == "User"]
+
+    @cached_property
+    def absent(self) -> dict[str, list[Ref]]:
+        """Accounts that bindings name and nobody has made, by namespace."""
+        found: dict[str, list[Ref]] = defaultdict(list)
+        known = self.inventory.accounts.keys() | {kind.account for kind in self.inventory.kinds}
+        for subject in self.principals.subjects():
+            if subject.kind == "ServiceAccount" and subject not in known and not self._is_default(subject):
+                found[subject.namespace or ""].append(subject)
+        return found
+
+    def _is_default(self, subject: Ref) -> bool:
+        """Each namespace is given an account of this name."""
+        return subject.name == "default" and subject.namespace in self._existing_namespaces
+
+    @cached_property
+    def _existing_namespaces(self) -> frozenset[str]:
+        return frozenset(self.inventory.namespaces)
+
+    @cached_property
+    def accounts(self) -> dict[str, dict[Ref, tuple[str, ...]]]:
+        """Accounts to be had by namespace, with what their existence rests on."""
+        found: dict[str, dict[Ref, tuple[str, ...]]] = defaultdict(dict)
+        for ref in (*self.inventory.accounts, *(kind.account for kind in self.inventory.kinds)):
+            found[ref.namespace or ""][ref] = ()
+        for namespace in self.inventory.namespaces:
+            found[namespace].setdefault(Ref("ServiceAccount", "default", namespace), ())
+        if not self.inventory.listed("ServiceAccount"):
+            for namespace, refs in self.absent.items():
+                found[namespace].update(dict.fromkeys(refs, ("ACCOUNT-EXISTS",)))
+        return found
+
+    # -- objects ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def kinds_by_namespace(self) -> dict[str, list[PodKind]]:
+        found: dict[str, list[PodKind]] = defaultdict(list)
+        for kind in self.inventory.kinds:
+            found[kind.namespace].append(kind)
+        return found
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[FactKind, str], list[Ref]]:
+        found: dict[tuple[FactKind, str], list[Ref]] = defaultdict(list)
+        for ref in self.inventory.secrets:
+            found[FactKind.SECRET, ref.name].append(ref)
+        for ref in self.inventory.kind_of:
+            if ref.kind == "Pod":
+                found[FactKind.POD, ref.name].append(ref)
+        for accounts in self.accounts.values():
+            for ref in accounts:
+                found[FactKind.ACCOUNT, ref.name].append(ref)
+        return found
+
+    def called(self, kind: FactKind, name: str, scope: str) -> list[Ref]:
+        """The objects of a name in a namespace, in all of them at cluster scope."""
+        found = self._by_name.get((kind, name), [])
+        return found if scope == AT_CLUSTER else [ref for ref in found if ref.namespace == scope]
+
+    def host_fields(self, namespace: str) -> tuple[str, ...] | None:
+        """What a pod field that opens the node rests on in a namespace; None where Pod Security refuses it."""
+        found = self.inventory.enforcements.get(namespace)
+        if found is None or not found.written:
+            return ("PSA",)
+        return () if admits("privileged", found, self.minor) else None
+
+
+MASTERS_GROUP = Ref("Group", "system:masters")
+
+
+def identity(subject: Ref) -> Fact:
+    """The fact that requests can be made as a subject."""
+    return Fact(FactKind(subject.kind), subject.name, subject.namespace or "")
+
+
+def parse_role(text: str) -> Ref:
+    """The role whose ``str`` is the text; names of roles may hold no slash."""
+    kind, _, rest = text.partition("/")
+    namespace, _, name = rest.rpartition("/")
+    return Ref(kind, name, namespace or None)
+
+
+__all__ = ["ALL_ROLES", "ALL_SHOWN", "EVERYTHING", "AttackGraph", "Drawing", "Label", "identity", "parse_role"]

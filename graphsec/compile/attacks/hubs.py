@@ -1,0 +1,262 @@
+"""From hubs to objects, and what objects give by what they are: pods their accounts, nodes their pods, tokens their owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphsec.compile.access import CLUSTER as AT_CLUSTER
+from graphsec.compile.attacks.drawing import Drawing, identity
+from graphsec.compile.attacks.gains import changed, pod_fact
+from graphsec.compile.attacks.inventory import INVALID_SINCE, TOKEN_SECRET, PodKind
+from graphsec.compile.attacks.joins import SOME_NODE, SOME_POD
+from graphsec.compile.attacks.principals import NODE_PREFIX, NODES_GROUP
+from graphsec.compile.escapes import Effect, Escape
+from graphsec.model.attack import CLUSTER, NODES, Fact, FactKind
+from graphsec.model.ref import Ref
+from graphsec.rules import _powers as p
+
+K = FactKind
+
+
+def draw_changes(drawing: Drawing) -> None:
+    """change of any controller of a kind, in all namespaces: those where there is one."""
+    for kind, power in p.CHANGE.items():
+        for scope, name in list(drawing.held(power)):
+            if scope == AT_CLUSTER and not name:
+                for namespace in dict.fromkeys(ref.namespace or "" for ref in drawing.inventory.workloads(kind, "")):
+                    pod = drawing.hub(K.NEW_POD, namespace)
+                    drawing.clause(drawing.power(power, scope), pod, "workload-update", drawing.webhook)
+
+
+def draw_hubs(drawing: Drawing) -> None:
+    """Each hub of a namespace in turn; a hub of all namespaces leads to those of each."""
+    drawing.clause(SOME_POD, SOME_POD, "containment")
+    for kind, draw in _HUBS:
+        scopes = drawing.hubs(kind)
+        if AT_CLUSTER in scopes:
+            for namespace in drawing.inventory.namespaces:
+                drawing.clause(Fact(kind), drawing.hub(kind, namespace), "containment")
+        for scope in drawing.hubs(kind):
+            if scope != AT_CLUSTER:
+                draw(drawing, Fact(kind, "", scope), scope)
+
+
+def _new_pod(drawing: Drawing, hub: Fact, namespace: str) -> None:
+    drawing.clause(hub, SOME_POD, "containment")
+    drawing.clause(hub, drawing.hub(K.ACCOUNTS, namespace), "workload-create-as-sa")
+    drawing.clause(hub, drawing.hub(K.SECRETS, namespace), "workload-create-mounts-data")
+    rests = drawing.host_fields(namespace)
+    if rests is not None:
+        drawing.clause(hub, drawing.hub(K.NEW_HOST_POD, namespace), "workload-create-to-node", rests)
+    if namespace in drawing.inventory.host_claims:
+        drawing.clause(hub, NODES, "pvc-existing-hostpath", ("SCHED",))
+
+
+def _new_host_pod(drawing: Drawing, hub: Fact, namespace: str) -> None:
+    drawing.clause(hub, NODES, "workload-create-to-node", ("SCHED",))
+
+
+def _accounts(drawing: Drawing, hub: Fact, namespace: str) -> None:
+    for account, rests in drawing.accounts.get(namespace, {}).items():
+        drawing.clause(hub, identity(account), "containment", rests)
+
+
+def _secrets(drawing: Drawing, hub: Fact, namespace: str) -> None:
+    for ref in drawing.inventory.secrets_in(namespace):
+        drawing.clause(hub, Fact(K.SECRET, ref.name, namespace), "containment")
+
+
+def _pods(drawing: Drawing, hub: Fact, namespace: str) -> None:
+    for kind in drawing.kinds_by_namespace.get(namespace, ()):
+        drawing.clause(hub, pod_fact(kind), "containment")
+
+
+def _changes(hub_kind: FactKind, rule: str) -> Callable[[Drawing, Fact, str], None]:
+    def draw(drawing: Drawing, hub: Fact, namespace: str) -> None:
+        for kind in drawing.kinds_by_namespace.get(namespace, ()):
+            for head, rests in changed(drawing, kind, None, hub_kind):
+                drawing.clause(hub, head, rule, rests)
+
+    return draw
+
+
+_HUBS: tuple[tuple[FactKind, Callable[[Drawing, Fact, str], None]], ...] = (
+    (K.NEW_POD, _new_pod),
+    (K.NEW_HOST_POD, _new_host_pod),
+    (K.NEW_IMAGES, _changes(K.NEW_IMAGES, "pod-image-replace")),
+    (K.DEBUG, _changes(K.DEBUG, "ephemeral-container")),
+    (K.PODS, _pods),
+    (K.ACCOUNTS, _accounts),
+    (K.SECRETS, _secrets),
+)
+
+
+# -- pods and nodes ----------------------------------------------------------------------------------------------
+
+
+def draw_pods(drawing: Drawing) -> None:
+    for kind in drawing.inventory.kinds:
+        place = pod_fact(kind)
+        files = Fact(K.POD_FILES, kind.ref.name, kind.namespace, "" if kind.ref.kind == "Pod" else kind.ref.kind)
+        drawing.clause(place, files, "containment")
+        if kind.token:
+            drawing.clause(files, identity(kind.account), "pod-assumes-sa")
+        for used, name in kind.uses:
+            if used == "Secret":
+                drawing.clause(files, Fact(K.SECRET, name, kind.namespace), "volume-token-steal")
+        for node, member in kind.nodes.items():
+            _escape(drawing, kind, place, node, member)
+    for ref, kind in drawing.inventory.kind_of.items():
+        single = pod_fact(kind, ref)
+        if single in drawing and single != pod_fact(kind):
+            drawing.clause(single, Fact(K.POD_FILES, kind.ref.name, kind.namespace), "containment")
+            _escape(drawing, kind, single, kind.node_of(ref), ref)
+
+
+def _escape(drawing: Drawing, kind: PodKind, place: Fact, node: str, member: Ref) -> None:
+    for found in kind.escapes:
+        draw = _EFFECTS.get(found.effect)
+        if draw is not None:
+            draw(drawing, place, node_fact(kind, node), found)
+
+
+def node_fact(kind: PodKind, node: str) -> Fact:
+    """The node of a pod; where the input does not say, it is known as that."""
+    return Fact(K.NODE, node) if node else Fact(K.NODE, f"of {kind.ref.kind}/{kind.namespace}/{kind.ref.name}")
+
+
+def _root(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
+    drawing.clause(place, node, found.rule, found.assumptions)
+    drawing.inventory.reached_nodes.add(node.name)
+
+
+def _credentials(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
+    drawing.clause(place, Fact(K.NODE_IDENTITY, node.name), found.rule, (*found.assumptions, "NODE-FILES"))
+
+
+def _pod_credentials(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
+    drawing.clause(place, Fact(K.NODE_PODS, node.name), found.rule, found.assumptions)
+
+
+def _control_plane(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
+    if node.name in drawing.inventory.control_plane:
+        drawing.clause(place, CLUSTER, found.rule, (*found.assumptions, "NODE-FILES"))
+    elif node.name not in drawing.inventory.nodes and not drawing.inventory.nodes:
+        drawing.clause(place, CLUSTER, found.rule, (*found.assumptions, "NODE-FILES", "CONTROL-PLANE"))
+
+
+def _logs(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
+    for power, scope in ((p.READ_LOGS, place.namespace), (p.READ_LOGS, AT_CLUSTER), (p.READ_NODE_LOGS, AT_CLUSTER)):
+        if (scope, "") in drawing.held(power):
+            premises = [place, drawing.power(power, scope)]
+            for head in (Fact(K.NODE_IDENTITY, node.name), Fact(K.NODE_PODS, node.name)):
+                drawing.clause(premises, head, found.rule, found.assumptions)
+
+
+_EFFECTS: dict[Effect, Callable[[Drawing, Fact, Fact, Escape], None]] = {
+    Effect.NODE_ROOT: _root,
+    Effect.NODE_CREDENTIALS: _credentials,
+    Effect.POD_CREDENTIALS: _pod_credentials,
+    Effect.CONTROL_PLANE_FILES: _control_plane,
+    Effect.NEEDS_LOGS: _logs,
+}
+
+
+def draw_nodes(drawing: Drawing) -> None:
+    inventory = drawing.inventory
+    on_node: dict[str, list[PodKind]] = {}
+    for kind in inventory.kinds:
+        for place in kind.nodes:
+            on_node.setdefault(node_fact(kind, place).name, []).append(kind)
+    named = sorted({*inventory.node_names, *inventory.reached_nodes, *(name for name in on_node if _used(drawing, name))})
+    drawing.clause(NODES, SOME_NODE, "containment")
+    for name in named:
+        node, pods = Fact(K.NODE, name), Fact(K.NODE_PODS, name)
+        drawing.clause(node, SOME_NODE, "containment")
+        drawing.clause(node, pods, "containment")
+        for kind in on_node.get(name, ()):
+            _on_node(drawing, kind, name, pods)
+        if name in inventory.node_names:
+            drawing.clause(NODES, node, "containment")
+            _kubelet(drawing, name, node, on_node.get(name, ()))
+        else:
+            # Somewhere among the nodes: it may be the one that matters.
+            drawing.clause(node, NODES, "containment", ("SCHED",))
+    _unplaced(drawing)
+
+
+def _used(drawing: Drawing, name: str) -> bool:
+    return Fact(K.NODE, name) in drawing or Fact(K.NODE_PODS, name) in drawing or Fact(K.NODE_IDENTITY, name) in drawing
+
+
+def _on_node(drawing: Drawing, kind: PodKind, name: str, pods: Fact) -> None:
+    """Not the pod itself: its like on other nodes are not in reach, and what it opens is this node."""
+    ref = kind.ref
+    files = Fact(K.POD_FILES, ref.name, kind.namespace, "" if ref.kind == "Pod" else ref.kind)
+    drawing.clause(pods, files, "containment")
+    for found in kind.escapes:
+        if found.effect is Effect.NODE_ROOT:
+            drawing.clause(pods, Fact(K.NODE, name), found.rule, found.assumptions)
+
+
+def _kubelet(drawing: Drawing, name: str, node: Fact, kinds: list[PodKind] | tuple[PodKind, ...]) -> None:
+    """node-identity: what the Node authorizer lets the credential of a kubelet do (S-80), RBAC besides."""
+    credential = Fact(K.NODE_IDENTITY, name)
+    drawing.clause(node, credential, "node-identity")
+    drawing.clause(credential, identity(Ref("User", f"{NODE_PREFIX}{name}")), "node-identity")
+    drawing.clause(credential, identity(NODES_GROUP), "node-identity")
+    for kind in kinds:
+        if not kind.mirror:
+            drawing.clause(credential, identity(kind.account), "node-identity")
+        for used, secret in kind.uses:
+            if used == "Secret":
+                drawing.clause(credential, Fact(K.SECRET, secret, kind.namespace), "node-identity")
+    for pod, uses in drawing.inventory.finished_on(name):
+        for used, secret in uses:
+            if used == "Secret":
+                drawing.clause(credential, Fact(K.SECRET, secret, pod.namespace or ""), "node-identity")
+    if name in drawing.inventory.control_plane:
+        drawing.clause(node, CLUSTER, "control-plane-node", ("NODE-FILES",))
+
+
+def _unplaced(drawing: Drawing) -> None:
+    """Whoever may choose a node chooses that of any pod; where no node is shown, one of the control plane is assumed."""
+    inventory = drawing.inventory
+    for kind in inventory.kinds:
+        if "" in kind.nodes:
+            ref = kind.ref
+            files = Fact(K.POD_FILES, ref.name, kind.namespace, "" if ref.kind == "Pod" else ref.kind)
+            drawing.clause(NODES, files, "containment", ("SCHED",))
+    if not inventory.nodes:
+        drawing.clause(NODES, CLUSTER, "control-plane-node", ("CONTROL-PLANE", "NODE-FILES"))
+
+
+def draw_secrets(drawing: Drawing) -> None:
+    """token-secret-read: the token of an account, until the server has marked it as disused (S-90)."""
+    for ref, loaded in drawing.inventory.secrets.items():
+        metadata = loaded.body.metadata
+        name = metadata.annotations.service_account_name if metadata.annotations else None
+        if loaded.body.type != TOKEN_SECRET or not name or INVALID_SINCE in (metadata.labels or {}):
+            continue
+        account = Ref("ServiceAccount", name, ref.namespace)
+        rests = drawing.accounts.get(ref.namespace or "", {}).get(account)
+        if rests is not None:
+            secret = Fact(K.SECRET, ref.name, ref.namespace or "")
+            drawing.clause(secret, identity(account), "token-secret-read", rests)
+
+
+def draw_clouds(drawing: Drawing) -> None:
+    """attacks.md §3.9: identities of cloud providers that an account's annotation names."""
+    for ref, loaded in drawing.inventory.accounts.items():
+        annotations = loaded.body.metadata.annotations
+        for rule, field in _CLOUDS if annotations else ():
+            name = getattr(annotations, field)
+            if name:
+                drawing.clause(identity(ref), Fact(K.CLOUD, name), rule, ("CLOUD-TRUST",))
+
+
+_CLOUDS = (
+    ("irsa-assume", "aws_role"),
+    ("gke-workload-identity", "google_account"),
+    ("aks-workload-identity", "azure_client"),
+)

@@ -1,0 +1,307 @@
+"""An AND/OR graph: facts, and clauses that derive one fact from all of their premises; knows nothing of Kubernetes.
+
+A clause has a weight of at least 1: how much longer a proof becomes by it. Closures are monotone least fixpoints without any limit of
+depth. A cheapest proof is found by Knuth's generalisation of Dijkstra's algorithm: minimum over clauses, sum over premises
+(parts that two premises share count twice, which only matters for which of two proofs is called the shorter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from heapq import heappop, heappush
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+F = TypeVar("F", bound=Hashable)
+Ints = npt.NDArray[np.int32]
+
+#: A cost that no proof has.
+FAR = 2**30
+
+
+class HornBuilder(Generic[F]):
+    """Collects clauses; facts are numbered in order of first mention."""
+
+    def __init__(self) -> None:
+        self.ids: dict[F, int] = {}
+        self.heads: list[int] = []
+        #: The only premise, or -1 - index into ``bodies``.
+        self.tails: list[int] = []
+        self.bodies: list[tuple[int, ...]] = []
+        self.labels: list[int] = []
+        self.weights: list[int] = []
+
+    def fact(self, key: F) -> int:
+        found = self.ids.get(key)
+        if found is None:
+            found = self.ids[key] = len(self.ids)
+        return found
+
+    def clause(self, premises: int | Collection[int], head: int, label: int, weight: int) -> None:
+        """``label`` is the caller's; of premises that repeat, one counts."""
+        if isinstance(premises, int):
+            tail = premises
+        else:
+            body = tuple(sorted(set(premises)))
+            tail = body[0] if len(body) == 1 else -1 - len(self.bodies)
+            if tail < 0:
+                self.bodies.append(body)
+        if tail == head:
+            return
+        self.heads.append(head)
+        self.tails.append(tail)
+        self.labels.append(label)
+        self.weights.append(weight)
+
+    def freeze(self) -> Horn[F]:
+        return Horn(self)
+
+
+class Proof:
+    """A derivation: for each fact that it needs the clause that gives it, premises before conclusions."""
+
+    def __init__(self, cost: int, clauses: list[int]) -> None:
+        self.cost = cost
+        self.clauses = clauses
+
+
+class Horn(Generic[F]):
+    """Immutable. Facts and clauses are numbers; ``facts`` gives the keys back."""
+
+    def __init__(self, built: HornBuilder[F]) -> None:
+        self.ids = built.ids
+        self.facts: list[F] = list(built.ids)
+        self.heads = np.array(built.heads, dtype=np.int32)
+        self._tails = np.array(built.tails, dtype=np.int32)
+        self._bodies = built.bodies
+        self.labels = np.array(built.labels, dtype=np.int32)
+        self.weights = np.array(built.weights, dtype=np.int32)
+        self._plain = np.flatnonzero(self._tails >= 0)
+        self._joint = np.flatnonzero(self._tails < 0)
+        self._lists: Any = None
+        self._towards: dict[tuple[int, bool], Ints] = {}
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    @property
+    def clause_count(self) -> int:
+        return len(self.heads)
+
+    @property
+    def joint_count(self) -> int:
+        """Clauses with more than one premise."""
+        return len(self._joint)
+
+    def body(self, clause: int) -> tuple[int, ...]:
+        """The premises of a clause."""
+        tail = int(self._tails[clause])
+        return (tail,) if tail >= 0 else self._bodies[-1 - tail]
+
+    # -- all facts towards one goal -----------------------------------------------------------------------------
+
+    def costs_to(self, goal: int, *, relaxed: bool = False) -> Ints:
+        """For every fact, the cost of the cheapest chain of clauses with one premise from it to ``goal``; FAR without.
+
+        ``relaxed`` lets every single premise of a clause stand for all of them: a lower bound of the cost of any proof
+        that needs the fact, FAR exactly where no proof of ``goal`` can.
+        """
+        key = (goal, relaxed)
+        if key not in self._towards:
+            tails, heads, weights = self._arcs(relaxed=relaxed)
+            self._towards[key] = _cheapest(len(self), goal, tails, heads, weights)
+        return self._towards[key]
+
+    def _arcs(self, *, relaxed: bool) -> tuple[Ints, Ints, Ints]:
+        plain = self._plain
+        tails, heads, weights = self._tails[plain], self.heads[plain], self.weights[plain]
+        if not relaxed or not len(self._joint):
+            return tails, heads, weights
+        bodies = [self._bodies[-1 - int(self._tails[clause])] for clause in self._joint]
+        times = np.array([len(body) for body in bodies])
+        joint = np.repeat(self._joint, times)
+        more = np.array([premise for body in bodies for premise in body], dtype=np.int32)
+        return (
+            np.concatenate((tails, more)),
+            np.concatenate((heads, self.heads[joint])),
+            np.concatenate((weights, self.weights[joint])),
+        )
+
+    # -- one set of starts --------------------------------------------------------------------------------------
+
+    def prove(self, starts: Iterable[int], goal: int, *, banned: Collection[int] = ()) -> Proof | None:
+        """The cheapest proof of ``goal`` from ``starts``, None if there is none; without the ``banned`` clauses."""
+        starts = tuple(starts)
+        if goal in starts:
+            return Proof(0, [])
+        near = self.costs_to(goal, relaxed=True)
+        useful = [start for start in starts if near[start] < FAR]
+        if not useful:
+            return None
+        chained = self.costs_to(goal)
+        first = min(useful, key=lambda start: (int(chained[start]), start))
+        if not banned and chained[first] < FAR and chained[first] <= min(int(near[start]) for start in useful):
+            return Proof(int(chained[first]), self._chain(first, goal, chained))
+        costs, by = self._close(useful, goal, near, banned)
+        return Proof(costs[goal], _unwound(self, by, goal)) if goal in costs else None
+
+    def _chain(self, start: int, goal: int, costs: Ints) -> list[int]:
+        """The clauses of the cheapest chain; of equal ones the first clause."""
+        lists = self._by_premise()
+        chain: list[int] = []
+        at = start
+        while at != goal:
+            left = int(costs[at])
+            for clause in lists.clauses(at):
+                head = lists.heads[clause]
+                if lists.missing[clause] == 1 and costs[head] + lists.weights[clause] == left:
+                    chain.append(clause)
+                    at = head
+                    break
+            else:  # pragma: no cover - every finite cost has a clause behind it
+                raise AssertionError(f"no clause leads on from fact {at}")
+        return chain
+
+    def closure(self, starts: Iterable[int], *, weight_below: int = FAR) -> dict[int, int]:
+        """Every fact that follows from ``starts``, with the cost of its cheapest proof.
+
+        Clauses of ``weight_below`` and more do not count.
+        """
+        costs, _ = self._close(tuple(starts), -1, None, (), weight_below)
+        return costs
+
+    def derivation(self, starts: Iterable[int]) -> Derivation[F]:
+        """The closure with a cheapest proof of each fact."""
+        costs, by = self._close(tuple(starts), -1, None, ())
+        return Derivation(self, costs, by)
+
+    def _close(
+        self,
+        starts: Collection[int],
+        goal: int,
+        near: Ints | None,
+        banned: Collection[int],
+        weight_below: int = FAR,
+    ) -> tuple[dict[int, int], dict[int, int]]:
+        """(cost, clause) of each fact, up to ``goal``; facts that ``near`` calls useless are left out."""
+        lists = self._by_premise()
+        heads, weights, missing = lists.heads, lists.weights, lists.missing
+        costs: dict[int, int] = {}
+        by: dict[int, int] = {}
+        waiting: dict[int, tuple[int, int]] = {}
+        queue: list[tuple[int, int, int]] = [(0, start, -1) for start in sorted(set(starts))]
+        while queue:
+            cost, fact, given = heappop(queue)
+            if fact in costs:
+                continue
+            costs[fact] = cost
+            by[fact] = given
+            if fact == goal:
+                break
+            for clause in lists.clauses(fact):
+                head = heads[clause]
+                if head in costs or weights[clause] >= weight_below or (near is not None and near[head] >= FAR):
+                    continue
+                total = cost
+                if missing[clause] > 1:
+                    count, summed = waiting.get(clause, (0, 0))
+                    waiting[clause] = (count + 1, summed + cost)
+                    if count + 1 < missing[clause]:
+                        continue
+                    total = summed + cost
+                if clause not in banned:
+                    heappush(queue, (total + weights[clause], head, clause))
+        return costs, by
+
+    def _by_premise(self) -> _Lists:
+        if self._lists is None:
+            self._lists = _Lists(self, self._plain, self._joint)
+        found: _Lists = self._lists
+        return found
+
+
+class Derivation(Generic[F]):
+    """What follows from some starts, and why."""
+
+    def __init__(self, horn: Horn[F], costs: dict[int, int], by: dict[int, int]) -> None:
+        self._horn = horn
+        self.costs = costs
+        self._by = by
+
+    def proof(self, fact: int) -> Proof | None:
+        return Proof(self.costs[fact], _unwound(self._horn, self._by, fact)) if fact in self.costs else None
+
+
+def _unwound(horn: Horn[Any], by: dict[int, int], goal: int) -> list[int]:
+    """The clauses behind ``goal``, premises first, each once."""
+    order: list[int] = []
+    seen: set[int] = set()
+    stack: list[tuple[int, bool]] = [(goal, False)]
+    while stack:
+        fact, done = stack.pop()
+        clause = by[fact]
+        if done:
+            order.append(clause)
+        elif fact not in seen:
+            seen.add(fact)
+            if clause >= 0:
+                stack.append((fact, True))
+                stack.extend((premise, False) for premise in reversed(horn.body(clause)))
+    return order
+
+
+class _Lists:
+    """Plain lists for walking from premise to clause; numpy's single numbers cost ten times as much."""
+
+    def __init__(self, horn: Horn[Any], plain: Any, joint: Any) -> None:
+        self.heads: list[int] = horn.heads.tolist()
+        self.weights: list[int] = horn.weights.tolist()
+        bodies = [horn.body(int(clause)) for clause in joint]
+        clauses = np.concatenate((plain, np.repeat(joint, [len(body) for body in bodies]))).astype(np.int64)
+        joint_premises = np.array([premise for body in bodies for premise in body], dtype=np.int64)
+        premises = np.concatenate((horn._tails[plain], joint_premises))  # noqa: SLF001 - a part of it
+        order = np.argsort(premises, kind="stable")
+        self._clauses: list[int] = clauses[order].tolist()
+        self._starts: list[int] = np.searchsorted(premises[order], np.arange(len(horn) + 1)).tolist()
+        #: How many premises each clause has.
+        self.missing: list[int] = [1] * horn.clause_count
+        for clause, body in zip(joint.tolist(), bodies, strict=True):
+            self.missing[clause] = len(body)
+
+    def clauses(self, fact: int) -> Iterator[int]:
+        """Those that ``fact`` is a premise of, in the order in which they were added."""
+        return iter(self._clauses[self._starts[fact] : self._starts[fact + 1]])
+
+
+def _cheapest(size: int, goal: int, tails: Ints, heads: Ints, weights: Ints) -> Ints:
+    """Dial's algorithm against the arcs, a whole bucket of equal cost at a time."""
+    order = np.argsort(heads, kind="stable")
+    tails, weights = tails[order], weights[order]
+    starts = np.searchsorted(heads[order], np.arange(size + 1))
+    costs = np.full(size, FAR, dtype=np.int32)
+    costs[goal] = 0
+    buckets: dict[int, list[Any]] = {0: [np.array([goal])]}
+    while buckets:
+        cost = min(buckets)
+        facts = np.unique(np.concatenate(buckets.pop(cost)))
+        facts = facts[costs[facts] == cost]
+        arcs = _runs(starts[facts], starts[facts + 1])
+        if not len(arcs):
+            continue
+        reached, new = tails[arcs], cost + weights[arcs]
+        better = new < costs[reached]
+        reached, new = reached[better], new[better]
+        np.minimum.at(costs, reached, new)
+        for value in np.unique(new).tolist():
+            buckets.setdefault(value, []).append(reached[new == value])
+    return costs
+
+
+def _runs(begins: Any, ends: Any) -> Any:
+    """The numbers of all half-open ranges, one after the other."""
+    lengths = ends - begins
+    total = int(lengths.sum())
+    offsets = np.repeat(begins - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths)
+    return np.arange(total) + offsets
