@@ -196,7 +196,7 @@ _VARIABLE = re.compile(r"\$\([^)]*\)")
 
 def _path(host_path: str, mount: VolumeMount) -> str:
     within = mount.sub_path or _VARIABLE.sub("*", mount.sub_path_expr or "")
-    return _normal(posixpath.join(_normal(host_path), within.lstrip("/")))
+    return _normal(posixpath.join(_normal(host_path), within.lstrip("/")) if within else host_path)
 
 
 #: A drive, or a pipe or share.
