@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from graphsec.query.can_reach import FlowDecision
     from graphsec.query.exposed import Exposure
     from graphsec.query.flow_diff import FlowChange
+    from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.reach import Flow
     from graphsec.query.synthesize import Synthesis
@@ -259,6 +260,30 @@ def policy_lint(world: World, *, namespace: str = "") -> Answer[PolicyFinding]:
     return PolicyLint(namespace=namespace).answer(world)
 
 
+def paths(
+    world: World,
+    source: str | Ref,
+    target: str | Ref = "cluster-admin",
+    *,
+    k: int = 1,
+    assume: Iterable[str] = (),
+    without: Iterable[str] = (),
+) -> Answer[AttackPath]:
+    """How ``source`` could become ``target``: up to ``k`` different proofs each, the shortest first; empty if there is none.
+
+    ``source`` is a subject, "Pod/NS/NAME", "Node/NAME", "Namespace/NAME", "internet", "anonymous" or "all" (one item for
+    every subject that has a path); ``target`` is "cluster-admin", "node" (any), "secrets:all" or one object. ``assume`` takes
+    assumptions as facts, ``without`` leaves out bindings, rules or steps. Raises InputError where the input holds no RBAC
+    object, UsageError for an end, assumption or object that is not known.
+    """
+    from graphsec.query.paths import Paths
+
+    question = Paths(
+        source=str(source), target=str(target), k=k, assume=tuple(assume), without=tuple(without)
+    )
+    return question.answer(world)
+
+
 def covers(
     owner_rules: Iterable[PolicyRule | Mapping[str, Any]], servant_rules: Iterable[PolicyRule | Mapping[str, Any]]
 ) -> Covered:
@@ -296,6 +321,7 @@ __all__ = [
     "exposed",
     "load",
     "minor_of",
+    "paths",
     "policy_lint",
     "reach",
     "synthesize",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,19 @@ class World:
         from graphsec.compile.attacks import Attacks
 
         return Attacks(self)
+
+    def without(self, refs: Collection[Ref]) -> World:
+        """The same world as if some objects had not been in the input."""
+        cluster = self.cluster
+        objects = {
+            kind: tuple(loaded for loaded in found if loaded.ref not in refs) for kind, found in cluster.objects.items()
+        }
+        inventory = {ref: source for ref, source in cluster.inventory.items() if ref not in refs}
+        return self.of(replace(cluster, objects=objects, inventory=inventory))
+
+    def of(self, cluster: Cluster) -> World:
+        """Another cluster under the same assumptions."""
+        return replace(self, cluster=cluster, access=grant_access(cluster))
 
     @cached_property
     def flows(self) -> Flows:

@@ -94,6 +94,13 @@ _RBAC = Needs(
     effect="grant",
     noted=("CustomResourceDefinition", "ServiceAccount"),
 )
+_ATTACK = replace(
+    _RBAC,
+    warned=(*RBAC_KINDS, "Pod", "Node"),
+    collected=(*_ACCESS, "Node", "Pod", "Secret"),
+    effect="add or take away",
+    noted=("ServiceAccount", "Secret", "Namespace", "PersistentVolume", "ValidatingWebhookConfiguration"),
+)
 _NETWORK = Needs(
     title="pod or workload",
     required=("Pod", *TEMPLATES),
@@ -111,6 +118,11 @@ NEEDS = {
     "what-can": _RBAC,
     "matrix": _RBAC,
     "bindings": _RBAC,
+    "paths": _ATTACK,
+    "blast": _ATTACK,
+    "choke": _ATTACK,
+    "fix": _ATTACK,
+    "why-not": _ATTACK,
     "reach": _NETWORK,
     "exposed": replace(_NETWORK, warned=(*_NETWORK.warned, "Service"), whole=(*_NETWORK.whole, *TRAFFIC_KINDS)),
     "policy-lint": _NETWORK,

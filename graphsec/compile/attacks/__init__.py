@@ -59,6 +59,11 @@ class Attacks:
         )
         return grant_access(cluster), supplied
 
+    def bindings_of(self, subject: Ref) -> list[Ref]:
+        """The bindings of the input that name a subject."""
+        access = self._world.access
+        return [access.bindings[index].ref for index in access.all_held(subject)]
+
     def graph(self, granted: frozenset[str] = frozenset()) -> AttackGraph:
         """The graph in which ``granted`` assumptions are facts."""
         found = self._graphs.get(granted)

@@ -77,8 +77,8 @@ class Drawing:
         self._drawn: set[tuple[Any, int, int]] = set()
         self._hubs: dict[FactKind, dict[str, None]] = defaultdict(dict)
         self._powers: dict[Power, dict[tuple[str, str], None]] = defaultdict(dict)
-        #: Compound identities that are drawn.
-        self.compounds: set[Fact] = set()
+        #: Identities that are in several groups at once, and in which.
+        self.compounds: dict[Fact, tuple[Ref, ...]] = {}
         self.new_compounds: list[tuple[Fact, tuple[Ref, ...]]] = []
         listed = all(inventory.listed(kind) for kind in _ADMISSION)
         #: What the admission of a new or changed object rests on.
@@ -154,7 +154,7 @@ class Drawing:
     def compound(self, fact: Fact, groups: Sequence[Ref]) -> None:
         """Draws an identity that is in several groups at once, the first time that it is met."""
         if fact not in self.compounds:
-            self.compounds.add(fact)
+            self.compounds[fact] = tuple(groups)
             self.new_compounds.append((fact, tuple(groups)))
 
     @cached_property

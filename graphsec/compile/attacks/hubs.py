@@ -103,12 +103,15 @@ def draw_pods(drawing: Drawing) -> None:
             drawing.clause(files, identity(kind.account), "pod-assumes-sa")
         for used, name in kind.uses:
             if used == "Secret":
-                drawing.clause(files, Fact(K.SECRET, name, kind.namespace), "volume-token-steal")
+                drawing.clause(files, Fact(K.SECRET, name, kind.namespace), "containment")
         for node, member in kind.nodes.items():
             _escape(drawing, kind, place, node, member)
     for ref, kind in drawing.inventory.kind_of.items():
+        if len(kind.members) == 1:
+            continue
         single = pod_fact(kind, ref)
-        if single in drawing and single != pod_fact(kind):
+        # Of pods that open nothing, one is as good as the other.
+        if kind.escapes or single in drawing:
             drawing.clause(single, Fact(K.POD_FILES, kind.ref.name, kind.namespace), "containment")
             _escape(drawing, kind, single, kind.node_of(ref), ref)
 

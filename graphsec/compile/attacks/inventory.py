@@ -15,7 +15,7 @@ from graphsec.compile.typed_graph import used_objects
 from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import State
 from graphsec.model.objects import Loaded, Pod, PodSpec
-from graphsec.model.ref import Ref, Source
+from graphsec.model.ref import Ref, Source, ref_order
 
 TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 #: A token Secret with this label is refused by the authenticator (S-90).
@@ -88,7 +88,7 @@ class Inventory:
     def _read_pods(self) -> None:
         bodies = {loaded.ref: loaded for loaded in self._cluster.of("Pod")}
         found: dict[Any, PodKind] = {}
-        placed = place_endpoints(self._cluster, UPSTREAM, None)
+        placed = self.placed = place_endpoints(self._cluster, UPSTREAM, None)
         for ref, spec, source, live, replicas in zip(
             placed.refs, placed.specs, placed.sources, placed.live, placed.replicas, strict=True
         ):
@@ -174,10 +174,15 @@ class Inventory:
 
     @cached_property
     def _secrets_by_namespace(self) -> dict[str, list[Ref]]:
-        found: dict[str, list[Ref]] = defaultdict(list)
+        """Those of the input; where it does not list Secrets, also those that pods use."""
+        found: dict[str, dict[Ref, None]] = defaultdict(dict)
         for ref in self.secrets:
-            found[ref.namespace or ""].append(ref)
-        return found
+            found[ref.namespace or ""][ref] = None
+        for kind in self.kinds if not self.listed("Secret") else ():
+            for used, name in kind.uses:
+                if used == "Secret":
+                    found[kind.namespace][Ref("Secret", name, kind.namespace)] = None
+        return {namespace: sorted(refs, key=ref_order) for namespace, refs in found.items()}
 
     def finished_on(self, node: str) -> list[tuple[Ref, tuple[tuple[str, str], ...]]]:
         """Pods that have run on a node, and what they used: the Node authorizer lets it read that on."""

@@ -1,0 +1,363 @@
+"""How one thing becomes another: the shortest proofs from subjects, pods, nodes or outside to what must not fall.
+
+A path is *proved* where it follows from the input alone, *conditional* where it rests on named assumptions (attacks.md §6).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from graphsec.compile import World
+from graphsec.compile.attacks import AttackGraph
+from graphsec.compile.attacks.drawing import DEAR
+from graphsec.errors import UsageError
+from graphsec.graph.horn import FAR, Proof
+from graphsec.model.attack import ASSUMPTIONS, Fact, FactKind
+from graphsec.model.ref import Ref, Source
+from graphsec.query._answer import Answer, lower_name
+from graphsec.query._attack_ends import End, goal, start
+from graphsec.query._attack_evidence import Ground, Grounds
+from graphsec.query._attack_starts import all_starts
+from graphsec.query._needs import require
+from graphsec.query._words import flag
+
+if TYPE_CHECKING:
+    from graphsec.diagram import Arrow, Diagram, Fold, Vertex
+
+K = FactKind
+PROVED, CONDITIONAL = "proved", "conditional"
+#: Rules whose steps only narrow a set to one of its members; they are told with the step before.
+STRUCTURE = "containment"
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One clause: ``rule`` gives ``after`` to whoever has ``before`` (all of ``premises``)."""
+
+    rule: str
+    premises: tuple[Fact, ...]
+    after: Fact
+    because: tuple[Ground, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> Fact:
+        return self.premises[0]
+
+    def __str__(self) -> str:
+        together = " and ".join(map(str, self.premises))
+        return f"{together} → {self.after} [{self.rule}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "before": [str(fact) for fact in self.premises],
+            "after": str(self.after),
+            "because": [ground.to_dict() for ground in self.because],
+            "assumptions": list(self.assumptions),
+        }
+
+
+class AttackPath(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A proof, its steps in an order in which each finds its premises. ``hops`` leave out mere structure."""
+
+    source: str
+    target: str
+    steps: tuple[Step, ...]
+    #: What the source stands for, without which the first steps have no premise.
+    starts: tuple[Fact, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for step in self.steps for name in step.assumptions))
+
+    @property
+    def verdict(self) -> str:
+        return CONDITIONAL if self.assumptions else PROVED
+
+    @property
+    def hops(self) -> int:
+        return sum(step.rule not in (STRUCTURE, "implicit-group") for step in self.steps)
+
+    @property
+    def because(self) -> tuple[Ground, ...]:
+        return tuple(ground for step in self.steps for ground in step.because)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Ids of the rules, in order, without mere structure."""
+        return tuple(dict.fromkeys(step.rule for step in self.steps if step.rule != STRUCTURE))
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target} ({self.verdict}, {self.hops} hops)"
+
+    def row(self, *, wide: bool) -> tuple[str, ...]:
+        cells = (self.source, self.target, self.verdict, str(self.hops), " → ".join(self.rules))
+        if not wide:
+            return cells
+        places = dict.fromkeys(str(ground.source) for ground in self.because if ground.source)
+        return (*cells, ",".join(self.assumptions), " ".join(places))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "target": self.target,
+            "verdict": self.verdict,
+            "hops": self.hops,
+            "assumptions": {name: ASSUMPTIONS[name] for name in self.assumptions},
+            "steps": [step.to_dict() for step in self.steps],
+        }
+
+    def drawing(self) -> tuple[list[Vertex], list[Arrow]]:
+        from graphsec.query._attack_picture import draw_path
+
+        return draw_path(self)
+
+    def refs(self) -> tuple[str, ...]:
+        kind, _, rest = self.source.partition("/")
+        return (f"{kind.lower()}/{rest}" if rest else self.source,)
+
+    def explanation(self) -> list[str]:
+        """Step by step with what grants it, for reading aloud."""
+        return list(_told(self))
+
+
+def _told(path: AttackPath) -> Iterator[str]:
+    yield str(path)
+    number = 0
+    for step in path.steps:
+        if step.rule in (STRUCTURE, "implicit-group") and not step.because:
+            continue
+        number += 1
+        assumed = f"   if {', '.join(step.assumptions)}" if step.assumptions else ""
+        yield f"  {number}  {' and '.join(map(str, step.premises))} → {step.after}   [{step.rule}]{assumed}"
+        for ground in step.because:
+            place = f" ({ground.source})" if ground.source else ""
+            at = f", rule {ground.rule_index + 1} ({ground.grant.rule_source})" if _has_rule(ground) and ground.grant else ""
+            yield f"       {ground}{place}{at}"
+    for name in path.assumptions:
+        yield f"  assumed {name}: {ASSUMPTIONS[name]}"
+
+
+def _has_rule(ground: Ground) -> bool:
+    return ground.rule_index >= 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """``source`` "all" is every subject of a binding and every ServiceAccount that the operator has made."""
+
+    ask: ClassVar[str] = "paths"
+    source: str
+    target: str = "cluster-admin"
+    k: int = 1
+    assume: tuple[str, ...] = ()
+    #: Bindings, rule ids, or steps written `A -> B`, as if they were not.
+    without: tuple[str, ...] = ()
+    include_builtin: bool = False
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        base = ("FROM", "TO", "VERDICT", "HOPS", "BY")
+        return (*base, "ASSUMES", "WHERE") if wide else base
+
+    def command(self) -> str:
+        words = f"paths {shlex.quote(self.source)} {shlex.quote(self.target)}"
+        words += flag("-k", str(self.k)) if self.k > 1 else ""
+        words += "".join(flag("--assume", name) for name in self.assume)
+        return words + "".join(flag("--without", name) for name in self.without)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "target": self.target,
+            "k": self.k,
+            "assume": list(self.assume),
+            "without": list(self.without),
+        }
+
+    def answer(self, world: World) -> Answer[AttackPath]:
+        """Raises InputError without any RBAC object, UsageError for an end or assumption that is not known."""
+        complete, warnings = require(world, self.ask)
+        check_assumptions(self.assume)
+        world = without(world, [name for name in self.without if "/" in name and "->" not in name])
+        search = Search(world, frozenset(self.assume))
+        banned = search.banned([name for name in self.without if "/" not in name or "->" in name])
+        end = goal(self.target, world, search.graph)
+        items: list[AttackPath] = []
+        left_out = 0
+        if self.source == "all":
+            starts, left_out = all_starts(world, search.graph, include_builtin=self.include_builtin)
+        else:
+            starts = [start(self.source, world, search.graph)]
+        reachable = search.reachable(end)
+        for given in starts:
+            if any(fact in reachable for fact in given.facts):
+                items += search.paths(given, end, k=self.k, banned=banned)
+        if self.source == "all":
+            items.sort(key=lambda path: (path.verdict != PROVED, path.hops, path.source))
+        return Answer(
+            question=self,
+            items=tuple(items),
+            complete=complete,
+            coverage=world.coverage,
+            diagnostics=world.diagnostics,
+            notes=tuple(search.notes(items, end)),
+            warnings=warnings,
+            left_out=left_out,
+            picture=_picture,
+        )
+
+
+def _picture(answer: Answer[Any], fold: Fold, max_nodes: int) -> Diagram:
+    from graphsec.query._attack_picture import draw_paths
+
+    return draw_paths(answer, fold, max_nodes)
+
+
+def check_assumptions(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in ASSUMPTIONS:
+            raise UsageError(f"unknown assumption `{name}`", help=f"assumptions: {', '.join(ASSUMPTIONS)}")
+
+
+def without(world: World, refs: Collection[str]) -> World:
+    """The world as if these objects were not. Raises UsageError for one that it does not hold."""
+    if not refs:
+        return world
+    known = {str(ref): ref for ref in world.cluster.inventory}
+    for text in refs:
+        if text not in known:
+            raise UsageError(f"no {text} in the input", help="`--without RoleBinding/NS/NAME` or `ClusterRoleBinding/NAME`")
+    return world.without({known[text] for text in refs})
+
+
+class Search:
+    """Proofs in one graph."""
+
+    def __init__(self, world: World, granted: frozenset[str] = frozenset()) -> None:
+        self.world = world
+        self.graph: AttackGraph = world.attacks.graph(granted)
+        self._grounds = Grounds(self.graph, self._source_of)
+
+    def _source_of(self, ref: Ref) -> Source | None:
+        return self.world.cluster.inventory.get(ref)
+
+    def number(self, fact: Fact) -> int:
+        """-1 for a fact that no clause is about."""
+        return self.graph.horn.ids.get(fact, -1)
+
+    def reachable(self, end: End) -> Collection[Fact]:
+        """The facts that may be part of a proof of the goal."""
+        return _Useful(self, end)
+
+    def banned(self, words: Iterable[str]) -> frozenset[int]:
+        """The clauses of rules and steps that a question leaves out. Raises UsageError for what is neither."""
+        from graphsec.rules import rules
+
+        found: set[int] = set()
+        horn = self.graph.horn
+        for word in words:
+            if "->" in word:
+                tail, _, head = (part.strip() for part in word.partition("->"))
+                hits = [
+                    clause
+                    for clause in range(horn.clause_count)
+                    if str(horn.facts[int(horn.heads[clause])]) == head
+                    and tail in [str(horn.facts[fact]) for fact in horn.body(clause)]
+                ]
+                if not hits:
+                    raise UsageError(f"no step `{word}`", help="write it as `paths` shows it: `A -> B`")
+                found.update(hits)
+            elif word in rules():
+                numbers = {number for number, label in enumerate(self.graph.labels) if label.rule == word}
+                found.update(clause for clause, label in enumerate(horn.labels.tolist()) if label in numbers)
+            else:
+                raise UsageError(f"`{word}` is no binding, rule or step", help="graphsec rules list")
+        return frozenset(found)
+
+    def paths(
+        self, given: End, end: End, *, k: int = 1, banned: frozenset[int] = frozenset()
+    ) -> list[AttackPath]:
+        """Up to ``k`` different proofs, the cheapest first (Lawler: each next one lacks a step of one before)."""
+        starts = [number for fact in given.facts if (number := self.number(fact)) >= 0]
+        goals = [number for fact in end.facts if (number := self.number(fact)) >= 0]
+        queue: list[tuple[int, int, int, frozenset[int], Proof]] = []
+        for target in goals:
+            self._push(queue, starts, target, banned)
+        found: list[AttackPath] = []
+        seen: set[frozenset[int]] = set()
+        while queue and len(found) < k:
+            _, _, target, left_out, proof = heappop(queue)
+            if frozenset(proof.clauses) not in seen:
+                seen.add(frozenset(proof.clauses))
+                found.append(self.path(given, end, proof))
+            if k > 1:
+                for clause in proof.clauses:
+                    if self.graph.label(clause).rule != STRUCTURE:
+                        self._push(queue, starts, target, left_out | {clause})
+        return found
+
+    def _push(self, queue: list[Any], starts: list[int], target: int, banned: frozenset[int]) -> None:
+        proof = self.graph.horn.prove(starts, target, banned=banned)
+        if proof is not None:
+            heappush(queue, (proof.cost, len(queue), target, banned, proof))
+
+    def path(self, given: End, end: End, proof: Proof) -> AttackPath:
+        return AttackPath(
+            source=given.text,
+            target=end.text,
+            starts=given.facts,
+            steps=tuple(self.step(clause) for clause in proof.clauses),
+        )
+
+    def step(self, clause: int) -> Step:
+        horn = self.graph.horn
+        label = self.graph.label(clause)
+        return Step(
+            rule=label.rule,
+            premises=tuple(horn.facts[fact] for fact in horn.body(clause)),
+            after=horn.facts[int(horn.heads[clause])],
+            because=self._grounds.of(clause),
+            assumptions=label.assumes,
+        )
+
+    def notes(self, items: Collection[AttackPath], end: End) -> Iterator[str]:
+        if end.note:
+            yield end.note
+        assumed = dict.fromkeys(name for path in items for name in path.assumptions)
+        for name in assumed:
+            yield f"{name}: {ASSUMPTIONS[name]}"
+        yield "authorizers Node and RBAC are assumed, and no other"
+
+
+class _Useful(Collection[Fact]):
+    """Facts that may lead to a goal, by the graph's lower bounds."""
+
+    def __init__(self, search: Search, end: End) -> None:
+        self._search = search
+        horn = search.graph.horn
+        goals = [number for fact in end.facts if (number := search.number(fact)) >= 0]
+        self._costs = [horn.costs_to(number, relaxed=True) for number in goals]
+
+    def __contains__(self, fact: object) -> bool:
+        number = self._search.number(fact) if isinstance(fact, Fact) else -1
+        return number >= 0 and any(costs[number] < FAR for costs in self._costs)
+
+    def __iter__(self) -> Iterator[Fact]:
+        facts = self._search.graph.horn.facts
+        return (fact for fact in facts if fact in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def is_proved(cost: int) -> bool:
+    return cost < DEAR
+
+
+__all__ = ["AttackPath", "Paths", "Search", "Step", "is_proved", "lower_name", "replace"]
