@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         diff,
         exposed,
         load,
+        paths,
         policy_lint,
         reach,
         synthesize,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from graphsec.query.who_can import Access
 
 _HOMES = {
-    "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "policy_lint": "api", "reach": "api",
+    "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
     "synthesize": "api", "what_can": "api", "who_can": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
@@ -57,7 +58,7 @@ _HOMES = {
 __all__ = [
     "Access", "AddressSet", "Answer", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Flow",
     "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Source", "Synthesis", "UsageError", "World",
-    "can_i", "can_reach", "covers", "diff", "exposed", "load", "policy_lint", "reach", "synthesize", "what_can", "who_can",
+    "can_i", "can_reach", "covers", "diff", "exposed", "load", "paths", "policy_lint", "reach", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from graphsec.errors import UsageError
 
 COMMANDS = (
     "who-can", "can-i", "what-can", "matrix", "bindings", "reach", "exposed", "diff", "policy", "inspect", "query", "explain", "schema", "collect",
-    "completion", "doctor", "version",
+    "completion", "doctor", "version", "export",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · who can reach X [on PORT]"
 #: Commands that are groups of commands.

@@ -53,6 +53,8 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
             return ("lint", "synthesize")
         case ["explain"]:
             return CODES
+        case ["export"]:
+            return _exports()
         case ["completion"]:
             return ("bash", "fish", "zsh")
         case _:
@@ -63,6 +65,12 @@ def _formats() -> Iterable[str]:
     from graphsec.render import renderers
 
     return renderers()
+
+
+def _exports() -> Iterable[str]:
+    from graphsec.query.export import EXPORTS, QUERIES
+
+    return (*EXPORTS, QUERIES)
 
 
 def _types() -> Iterable[str]:

@@ -27,9 +27,9 @@ _Build = Builder[NodeKind, EdgeKind]
 
 
 def build_graph(
-    cluster: Cluster, access: AccessIndex, memberships: Memberships, add_flows: Callable[[_Build], None]
+    cluster: Cluster, access: AccessIndex, memberships: Memberships, add_derived: Callable[[_Build], None]
 ) -> Graph[NodeKind, EdgeKind]:
-    """Inventory as nodes; access, then workloads, then traffic and allowed flows as edges."""
+    """Inventory as nodes; access, then workloads, then traffic, then allowed flows and attacks as edges."""
     builder: _Build = Builder()
     for ref in cluster.inventory:
         builder.node(ref, _KINDS.get(ref.kind, NodeKind.OTHER))
@@ -37,7 +37,7 @@ def build_graph(
     _add_memberships(builder, memberships)
     _add_workloads(builder, cluster)
     _add_storage_and_traffic(builder, cluster)
-    add_flows(builder)
+    add_derived(builder)
     return builder.freeze()
 
 
@@ -156,6 +156,8 @@ def to_networkx(graph: Graph[NodeKind, EdgeKind], sources: Any = None) -> nx.Mul
     """See ``World.to_networkx``."""
     import networkx as nx
 
+    from graphsec.compile.attack_graph import attack_words
+
     out: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for node in graph.nodes():
         ref: Ref = graph.label(node)
@@ -169,5 +171,6 @@ def to_networkx(graph: Graph[NodeKind, EdgeKind], sources: Any = None) -> nx.Mul
         out.add_node(str(ref), **attributes)
     for edge in graph.edges():
         tail, head = str(graph.label(edge.tail)), str(graph.label(edge.head))
-        out.add_edge(tail, head, key=f"{edge.kind.value}:{edge.scope}", kind=edge.kind.value, scope=edge.scope)
+        key = f"{edge.kind.value}:{edge.scope}"
+        out.add_edge(tail, head, key=key, kind=edge.kind.value, scope=edge.scope, **attack_words(edge))
     return out

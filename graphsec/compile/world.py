@@ -12,9 +12,9 @@ from graphsec.compile.access import AccessIndex, grant_access
 from graphsec.compile.diagnostics import rbac_diagnostics
 from graphsec.compile.profile import UPSTREAM, Profile
 from graphsec.compile.provenance import Provenance
-from graphsec.graph import Graph
+from graphsec.graph import Builder, Graph
 from graphsec.model.cluster import Cluster
-from graphsec.model.coverage import Coverage
+from graphsec.model.coverage import RBAC_KINDS, Coverage
 from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
 from graphsec.model.memberships import Memberships
@@ -62,8 +62,7 @@ class World:
         objects = {
             kind: tuple(loaded for loaded in found if loaded.ref not in refs) for kind, found in cluster.objects.items()
         }
-        inventory = {ref: source for ref, source in cluster.inventory.items() if ref not in refs}
-        return self.of(replace(cluster, objects=objects, inventory=inventory))
+        return self.of(replace(cluster, objects=objects))
 
     def of(self, cluster: Cluster) -> World:
         """Another cluster under the same assumptions."""
@@ -105,14 +104,23 @@ class World:
     @cached_property
     def graph(self) -> Graph[NodeKind, EdgeKind]:
         """The typed graph. who-can and can-i read ``access``, which holds the same facts indexed by request."""
+        from graphsec.compile.attack_graph import add_attacks
         from graphsec.compile.flow_graph import add_flows
         from graphsec.compile.typed_graph import build_graph
 
-        return build_graph(self.cluster, self.access, self.memberships, lambda builder: add_flows(builder, self.flows))
+        def add_derived(builder: Builder[NodeKind, EdgeKind]) -> None:
+            add_flows(builder, self.flows)
+            # Without any RBAC object nothing is known of who may do what, `paths` refuses as well.
+            if any(self.cluster.objects.get(kind) for kind in RBAC_KINDS):
+                add_attacks(builder, self.attacks.graph())
+
+        with collector_paused():
+            return build_graph(self.cluster, self.access, self.memberships, add_derived)
 
     def to_networkx(self) -> nx.MultiDiGraph[str]:
         """The graph as a MultiDiGraph: nodes are ``str(Ref)`` with ``kind``, ``name``, ``namespace``, ``file``, ``line``;
-        edges have ``kind`` and ``scope`` ("" at cluster scope), their key is ``kind:scope``."""
+        edges have ``kind`` and ``scope`` ("" at cluster scope), attack edges also ``rule`` and ``assumptions``; their key is
+        ``kind:scope``."""
         from graphsec.compile.typed_graph import to_networkx
 
         return to_networkx(self.graph, self.cluster.inventory)

@@ -36,6 +36,8 @@ _ARROWS = {
     Line.POSSIBLE: {"style": "dashed"},
     Line.LOST: {"style": "dashed"},
     Line.DENIED: {"style": "dotted", "penwidth": "1.8", "arrowhead": "tee", "color": _INK},
+    Line.ASSUMED: {"style": "dashed"},
+    Line.PART: {"penwidth": "0.6", "arrowhead": "odot"},
 }
 
 _OUTLINES = {
@@ -86,6 +88,8 @@ def _box(box: Box, *, clustered: bool) -> str:
     looks = _looks(STYLES[box.kind]) | _OUTLINES[outline(box.isolation)]
     if len(box.members) > 1:
         looks["peripheries"] = "2"
+    if box.marked:
+        looks |= {"penwidth": "3.5", "color": _INK}
     return _attributes(label=_centred(box_lines(box, clustered=clustered)), **looks)
 
 

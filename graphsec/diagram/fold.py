@@ -40,6 +40,10 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return Isolation(ingress=_joint({one.ingress for one in known}), egress=_joint({one.egress for one in known}))
 
     @property
+    def marked(self) -> bool:
+        return self.members[0].marked
+
+    @property
     def inner(self) -> PortSet:
         """What each of the members, or some of them, may do in itself."""
         if len(self.members) == 1:
@@ -61,12 +65,14 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     #: Bindings that this arrow stands for.
     via: frozenset[Vertex] = frozenset()
     ports: PortSet = NO_PORTS
+    #: Texts of several lines.
+    steps: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def looks(self) -> Hashable:
         """What two arrows must share for their ends to be folded; which binding it was is not part of it."""
         through = frozenset([(binding.kind, binding.group) for binding in self.via]) if self.via else None
-        return (self.style, self.labels, through, self.ports)
+        return (self.style, self.labels, through, self.ports, self.steps)
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +159,8 @@ def _unfolded(vertices: Iterable[Vertex], arrows: Iterable[Arrow]) -> Sheet:
             style=arrow.style,
             labels=frozenset((arrow.label,)) if arrow.label else frozenset(),
             ports=arrow.ports,
+            via=frozenset(arrow.via),
+            steps=frozenset((arrow.step,)) if arrow.step else frozenset(),
         )
         for arrow in arrows
     ]
@@ -178,13 +186,16 @@ def _merged(links: Sequence[Link], place: Mapping[int, int] | Sequence[int]) -> 
     merged = []
     for _, same in groupby(sorted(range(len(links)), key=keys.__getitem__), key=keys.__getitem__):
         first, *parallel = [links[number] for number in same]
-        labels, via, ports = first.labels, first.via, first.ports
+        labels, via, ports, steps = first.labels, first.via, first.ports, first.steps
         if parallel:
             labels = labels.union(*[link.labels for link in parallel])
             via = via.union(*[link.via for link in parallel])
+            steps = steps.union(*[link.steps for link in parallel])
             ports = PortSet.union_of({link.ports for link in (first, *parallel)})
         tail, head = place[first.tail], place[first.head]
-        merged.append(Link(tail=tail, head=head, style=first.style, labels=labels, via=via, ports=ports))
+        merged.append(
+            Link(tail=tail, head=head, style=first.style, labels=labels, via=via, ports=ports, steps=steps)
+        )
     return tuple(merged)
 
 
@@ -295,7 +306,9 @@ def _bindings_as_arrows(sheet: Sheet, *, most: int) -> Sheet:
     return _rebuilt(Sheet(boxes=sheet.boxes, links=(*sheet.links, *through)), kept)
 
 
-_WORST_FIRST = (Line.DENIED, Line.LOST, Line.POSSIBLE, Line.DASHED, Line.BOLD, Line.SOLID)
+_WORST_FIRST = (
+    Line.DENIED, Line.LOST, Line.POSSIBLE, Line.ASSUMED, Line.DASHED, Line.BOLD, Line.SOLID, Line.PART
+)  # fmt: skip
 
 
 def _through(binding: Box, into: Link, out: Link) -> Link:
@@ -307,6 +320,7 @@ def _through(binding: Box, into: Link, out: Link) -> Link:
         style=next(style for style in _WORST_FIRST if style in styles),
         labels=into.labels | out.labels,
         via=into.via | out.via | frozenset(binding.members),
+        steps=into.steps | out.steps,
     )
 
 
@@ -459,7 +473,8 @@ def _refined(sheet: Sheet, colours: list[int], see: _See, max_nodes: int, *, los
 
 def _first_colours(sheet: Sheet, bucket: _Bucket) -> list[int]:
     return _numbered(
-        (bucket(box), number if box.kind in _NEVER_FOLDED else None) for number, box in enumerate(sheet.boxes)
+        (bucket(box), number if box.kind in _NEVER_FOLDED or box.marked else None)
+        for number, box in enumerate(sheet.boxes)
     )
 
 

@@ -28,6 +28,8 @@ _ARROWS = {
     Line.POSSIBLE: "-.->",
     Line.LOST: "-.->",
     Line.DENIED: "-.-x",
+    Line.ASSUMED: "-.->",
+    Line.PART: "--o",
 }
 
 #: Name of the class and its looks, behind those of the kind.
@@ -36,6 +38,10 @@ _OUTLINES = {
     Outline.INGRESS: ("isolated_ingress", "stroke-width:3px,stroke-dasharray:8 4"),
     Outline.EGRESS: ("isolated_egress", "stroke-width:3px,stroke-dasharray:2 3"),
 }
+
+
+#: Class of what the picture is about.
+_MARKED = "marked"
 
 
 def write_mermaid(sheet: Sheet, *, title: str, notes: Sequence[str]) -> str:
@@ -66,6 +72,8 @@ def _drawn(number: int, box: Box, *, clustered: bool) -> str:
 
 def _variant(box: Box) -> str:
     """Which class besides that of its kind: a box has one outline, and the text of several objects counts them."""
+    if box.marked:
+        return _MARKED
     drawn = outline(box.isolation)
     if drawn in _OUTLINES:
         return _OUTLINES[drawn][0]
@@ -80,7 +88,8 @@ def _box(identifier: str, kind: DrawnKind, lines: Iterable[str], *, variant: str
 def _arrows(drawn: Iterable[Strand]) -> Iterator[str]:
     for strand in drawn:
         link, words = strand.link, link_lines(strand.link)
-        arrow = f"{'<' if strand.both else ''}{_ARROWS[link.style]}{f'|{_text(words)}|' if words else ''}"
+        back = ("o" if link.style is Line.PART else "<") if strand.both else ""
+        arrow = f"{back}{_ARROWS[link.style]}{f'|{_text(words)}|' if words else ''}"
         yield f"  n{link.tail} {arrow} n{link.head}"
 
 
@@ -105,6 +114,8 @@ def _class(kind: DrawnKind, variants: set[str]) -> Iterator[str]:
     yield f"  classDef {name} {looks}{',stroke-dasharray:1 3' if style.dotted else ''}"
     if "several" in variants:
         yield f"  classDef {name}_several {looks},stroke-dasharray:6 2"
+    if _MARKED in variants:
+        yield f"  classDef {name}_{_MARKED} {ink},stroke-width:5px"
     for variant, line in _OUTLINES.values():
         if variant in variants:
             yield f"  classDef {name}_{variant} {ink},{line}"

@@ -23,10 +23,13 @@ class DrawnKind(enum.Enum):
     WORKLOAD = "Workload"
     POD = "Pod"
     NODE = "Node"
+    SET = "Set"
+    FOOTHOLD = "Foothold"
     ROLE_BINDING = "RoleBinding"
     CLUSTER_ROLE_BINDING = "ClusterRoleBinding"
     ROLE = "Role"
     CLUSTER_ROLE = "ClusterRole"
+    TOGETHER = "AND"
     PERMISSION = "Permission"
     POLICY = "Policy"
     SECRET = "Secret"
@@ -46,16 +49,22 @@ _PLURALS = {
     DrawnKind.ENTRY: "Entries",
     DrawnKind.POLICY: "Policies",
     DrawnKind.OTHER: "others",
+    DrawnKind.FOOTHOLD: "Footholds",
 }
 
 #: The columns of a picture, and of its legend.
 COLUMNS = (
     (DrawnKind.INTERNET, DrawnKind.EXTERNAL, DrawnKind.USER, DrawnKind.GROUP, DrawnKind.SERVICE_ACCOUNT),
-    (DrawnKind.ENTRY, DrawnKind.NAMESPACE, DrawnKind.WORKLOAD, DrawnKind.POD, DrawnKind.NODE),
+    (
+        DrawnKind.ENTRY, DrawnKind.NAMESPACE, DrawnKind.WORKLOAD, DrawnKind.POD, DrawnKind.NODE, DrawnKind.SET,
+        DrawnKind.FOOTHOLD,
+    ),
     (DrawnKind.ROLE_BINDING, DrawnKind.CLUSTER_ROLE_BINDING),
     (DrawnKind.ROLE, DrawnKind.CLUSTER_ROLE),
-    (DrawnKind.PERMISSION, DrawnKind.POLICY, DrawnKind.SECRET, DrawnKind.SINK, DrawnKind.OTHER),
-)
+    (
+        DrawnKind.TOGETHER, DrawnKind.PERMISSION, DrawnKind.POLICY, DrawnKind.SECRET, DrawnKind.SINK, DrawnKind.OTHER,
+    ),
+)  # fmt: skip
 
 BINDINGS = frozenset({DrawnKind.ROLE_BINDING, DrawnKind.CLUSTER_ROLE_BINDING})
 
@@ -71,6 +80,8 @@ class Line(enum.Enum):
     POSSIBLE = "dashed: possible, the input leaves it open"
     LOST = "dashed: no longer allowed"
     DENIED = "dotted, blocked at its end: denied"
+    ASSUMED = "dashed: only under the assumption named at it"
+    PART = "thin, circle at its end: contains it, stands for it or is a member"
 
 
 class Share(enum.Enum):
@@ -109,6 +120,8 @@ class Vertex(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=Tru
     workloads: int = 0
     #: What its members may do among themselves.
     inner: PortSet = NO_PORTS
+    #: What the picture is about: never folded, and seen at once.
+    marked: bool = False
 
 
 class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -120,6 +133,10 @@ class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     style: Line = Line.SOLID
     #: Parallel arrows of a folded picture are one with all their ports.
     ports: PortSet = NO_PORTS
+    #: Lines of text that stay together, in front of all others.
+    step: tuple[str, ...] = ()
+    #: Bindings that are never nodes of their own.
+    via: tuple[Vertex, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +175,21 @@ STYLES = {
     DrawnKind.WORKLOAD: Style(shape="box3d", mermaid=("[[", "]]"), fill=_RUNS, legend="Workload"),
     DrawnKind.POD: Style(shape="component", mermaid=("[\\", "\\]"), fill=_RUNS, legend="Pod"),
     DrawnKind.NODE: Style(shape="house", mermaid=("[/", "\\]"), fill=_RUNS, legend="Node"),
+    DrawnKind.SET: Style(
+        shape="trapezium", mermaid=("[[", "]]"), fill=_RUNS, legend="Every object of a kind", dotted=True
+    ),
+    DrawnKind.FOOTHOLD: Style(
+        shape="invtrapezium", mermaid=("[\\", "\\]"), fill=_RUNS, legend="Code that the attacker puts in", dotted=True
+    ),
     DrawnKind.ROLE_BINDING: Style(shape="cds", mermaid=("[/", "/]"), fill=_BINDING, legend="RoleBinding"),
     DrawnKind.CLUSTER_ROLE_BINDING: Style(
         shape="cds", mermaid=("[/", "/]"), fill=_BINDING, legend="ClusterRoleBinding", bold=True
     ),
     DrawnKind.ROLE: Style(shape="box", mermaid=("[", "]"), fill=_ROLE, legend="Role"),
     DrawnKind.CLUSTER_ROLE: Style(shape="box", mermaid=("[", "]"), fill=_ROLE, legend="ClusterRole", bold=True),
+    DrawnKind.TOGETHER: Style(
+        shape="circle", mermaid=("((", "))"), fill=_PLAIN, legend="AND", dotted=True
+    ),
     DrawnKind.PERMISSION: Style(shape="note", mermaid=(">", "]"), fill=_PRIZE, legend="Permission"),
     DrawnKind.POLICY: Style(shape="tab", mermaid=(">", "]"), fill=_BINDING, legend="Policy", dotted=True),
     DrawnKind.SECRET: Style(shape="cylinder", mermaid=("[(", ")]"), fill=_PRIZE, legend="Secret"),

@@ -17,6 +17,9 @@ _NAME, _LISTED = 44, 3
 #: The same of permissions, each of which tells more than a name does.
 _PERMISSION, _PERMISSIONS = 80, 8
 
+#: Bindings that an arrow with a step names.
+_NAMED = 2
+
 #: Ports and port ranges of one protocol that a picture lists.
 _PORTS = 3
 
@@ -115,19 +118,26 @@ def _full_name(member: Vertex) -> str:
 
 
 def link_lines(link: Link) -> list[str]:
-    """Bindings that the arrow stands for, then its own labels."""
+    """The steps, the bindings that the arrow stands for, then its own labels."""
     lines = []
-    if len(link.via) == 1:
-        (binding,) = link.via
-        scope = f" in {shorten(binding.group)}" if binding.group else ""
-        lines = [shorten(binding.label) + scope]
+    if len(link.via) == 1 or (link.steps and len(link.via) <= _NAMED):
+        for binding in sorted(link.via, key=lambda binding: (binding.kind.value, binding.group, binding.label)):
+            scope = f" in {shorten(binding.group)}" if binding.group else ""
+            lines.append(shorten(binding.label) + scope)
     elif link.via:
         kinds = Counter(binding.kind for binding in link.via)
         lines = [kind.count(kinds[kind]) for kind in DrawnKind if kind in kinds]
         groups = sorted({binding.group for binding in link.via if binding.group})
         if groups:
             lines[0] += f" in {shorten(groups[0])}" if len(groups) == 1 else f" in {len(groups):,} namespaces"
-    return [*lines, *(port_lines(link.ports) if link.ports else ()), *_few(sorted(link.labels))]
+    return [*_steps(link), *lines, *(port_lines(link.ports) if link.ports else ()), *_few(sorted(link.labels))]
+
+
+def _steps(link: Link) -> list[str]:
+    steps = sorted(link.steps)
+    shown = len(steps) if len(steps) <= _LISTED + 1 else _LISTED
+    lines = [shorten(line) for step in steps[:shown] for line in step]
+    return lines if shown == len(steps) else [*lines, f"and {len(steps) - shown:,} more"]
 
 
 def _few(names: Sequence[str], listed: int = _LISTED, width: int = _NAME) -> list[str]:
@@ -149,11 +159,20 @@ def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
         lines.append("two heads: the same in both directions")
     if any(len(box.members) > 1 for box in sheet.boxes):
         lines.append(f"{several} outline: several objects")
+    if any(box.marked for box in sheet.boxes):
+        lines.append("very thick outline: what was asked for")
     if any(box.members[0].framed for box in sheet.boxes):
         lines.append("frame: the namespace where this holds, without one the whole cluster")
+    steps = any(link.steps for link in sheet.links)
+    if steps:
+        lines.append("[text] at an arrow: the rule by which one gives the other")
     if any(link.via for link in sheet.links):
         other = ", or what it says" if any(link.labels for link in sheet.links) else ""
-        lines.append(f"text at an arrow: the binding it stands for{other};")
+        lines.append(
+            "other text at an arrow: the binding that grants it;"
+            if steps
+            else f"text at an arrow: the binding it stands for{other};"
+        )
         lines.append("a binding without namespace applies to the whole cluster")
     return lines + _isolation_legend(sheet)
 

@@ -31,6 +31,14 @@ class NodeKind(enum.StrEnum):
     ADDRESSES = "Addresses"
     #: Traffic that each of its sources may send to each of its destinations.
     CONNECTIONS = "Connections"
+    #: Several things at once, or a place, that an attacker may have: every pod of a namespace, the files of a pod.
+    HUB = "Hub"
+    #: Something that requests of an identity under control can do, or a role that it holds.
+    POWER = "Power"
+    #: An attack step that needs all that leads into it.
+    JOIN = "Join"
+    #: What must not fall: cluster-admin, a node, all Secrets, an identity at the cloud provider.
+    SINK = "Sink"
     #: Everything else that was loaded: kept in the inventory.
     OTHER = "Other"
 
@@ -60,3 +68,5 @@ class EdgeKind(enum.StrEnum):
     IN_GROUP = "in-group"
     #: Group or addresses to connections, connections to group or addresses; the scope names the ports.
     MAY_CONNECT = "may-connect"
+    #: What an attacker has, or its join, to what follows; the scope is the rule, `rule [ASSUMPTION, ...]` if it takes any.
+    ATTACK = "attack"

@@ -80,7 +80,9 @@ def _workload(kind: str, namespace: str, name: str, graph: AttackGraph) -> End:
     if ref in inventory.kind_of:
         found = inventory.kind_of[ref]
         single = pod_fact(found, ref)
-        return End(str(ref), (single if single in graph.horn.ids else pod_fact(found),))
+        if single in graph.horn.ids:
+            return End(str(ref), (single,))
+        return End(str(ref), (pod_fact(found),))
     members = inventory.placed.pods_of_workload.get(ref, [])
     if members:
         kinds = dict.fromkeys(pod_fact(inventory.kind_of[inventory.placed.refs[index]]) for index in members)
@@ -133,14 +135,27 @@ def goal(text: str, world: World, graph: AttackGraph) -> End:
     if slash and kind.lower() == "secret":
         return _secret(rest, graph)
     if slash and kind.lower() in _PLACES and kind.lower() != "namespace":
-        return _PLACES[kind.lower()](rest, graph)
+        return _with_node(_PLACES[kind.lower()](rest, graph), rest, graph)
+    if slash and kind.lower() == "cloudidentity":
+        return _known(Fact(K.CLOUD, rest), text, graph)
     if slash or ":" in text:
         subject = parse_subject(text, world)
-        fact = identity(subject)
-        if fact in graph.horn.ids:
-            return End(str(subject), (fact,))
-        raise UsageError(f"nothing of the input names {subject}", help=f"targets: {_GOALS}")
+        return _known(identity(subject), str(subject), graph)
     raise UsageError(f"unknown target `{text}`", help=f"targets: {_GOALS}")
+
+
+def _with_node(end: End, rest: str, graph: AttackGraph) -> End:
+    """A pod falls with the others of its node, too, where the graph does not tell it from its like."""
+    namespace, _, name = rest.partition("/")
+    kind = graph.drawing.inventory.kind_of.get(Ref("Pod", name, namespace))
+    node = kind.node_of(Ref("Pod", name, namespace)) if kind and end.facts[0].kind is K.PODS_LIKE else ""
+    return End(end.text, (*end.facts, Fact(K.NODE_PODS, node))) if node else end
+
+
+def _known(fact: Fact, text: str, graph: AttackGraph) -> End:
+    if fact not in graph.horn.ids:
+        raise UsageError(f"nothing of the input names {text}", help=f"targets: {_GOALS}")
+    return End(text, (fact,))
 
 
 def _secret(rest: str, graph: AttackGraph) -> End:

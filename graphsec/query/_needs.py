@@ -79,6 +79,8 @@ class Needs:
     decisive: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+    #: Whether the objects that every cluster is born with (``with_defaults``) are enough of ``required``.
+    shipped_suffice: bool = False
 
     def lacking(self, coverage: Coverage) -> list[str]:
         partial = [kind for kind in self.whole if coverage[kind].state is State.PARTIAL]
@@ -100,6 +102,7 @@ _ATTACK = replace(
     collected=(*_ACCESS, "Node", "Pod", "Secret"),
     effect="add or take away",
     noted=("ServiceAccount", "Secret", "Namespace", "PersistentVolume", "ValidatingWebhookConfiguration"),
+    shipped_suffice=True,
 )
 _NETWORK = Needs(
     title="pod or workload",
@@ -143,7 +146,8 @@ def require(world: World, ask: str) -> tuple[bool, tuple[str, ...]]:
     """(complete, warnings) for a question. Raises InputError where the input cannot support any answer."""
     needs = NEEDS[ask]
     coverage = world.coverage
-    if not _has_any(coverage, needs) or _never_held(coverage, needs):
+    shipped = needs.shipped_suffice and any(world.cluster.objects.get(kind) for kind in needs.required)
+    if not (shipped or _has_any(coverage, needs)) or _never_held(coverage, needs):
         limits = [str(diagnostic) for diagnostic in world.cluster.diagnostics if diagnostic.is_limit]
         errors = [
             str(found) for found in world.cluster.diagnostics if found.severity is Severity.ERROR and not found.is_limit

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -20,7 +21,7 @@ from graphsec.errors import UsageError
 from graphsec.graph.horn import FAR, Proof
 from graphsec.model.attack import ASSUMPTIONS, Fact, FactKind
 from graphsec.model.ref import Ref, Source
-from graphsec.query._answer import Answer, lower_name
+from graphsec.query._answer import Answer
 from graphsec.query._attack_ends import End, goal, start
 from graphsec.query._attack_evidence import Ground, Grounds
 from graphsec.query._attack_starts import all_starts
@@ -241,7 +242,10 @@ class Search:
 
     def __init__(self, world: World, granted: frozenset[str] = frozenset()) -> None:
         self.world = world
+        self.granted = granted
         self.graph: AttackGraph = world.attacks.graph(granted)
+        #: Tells apart proofs of equal cost, in the order in which they are found.
+        self._turn = count()
         self._grounds = Grounds(self.graph, self._source_of)
 
     def _source_of(self, ref: Ref) -> Source | None:
@@ -305,7 +309,7 @@ class Search:
     def _push(self, queue: list[Any], starts: list[int], target: int, banned: frozenset[int]) -> None:
         proof = self.graph.horn.prove(starts, target, banned=banned)
         if proof is not None:
-            heappush(queue, (proof.cost, len(queue), target, banned, proof))
+            heappush(queue, (proof.cost, next(self._turn), target, banned, proof))
 
     def path(self, given: End, end: End, proof: Proof) -> AttackPath:
         return AttackPath(
@@ -358,6 +362,3 @@ class _Useful(Collection[Fact]):
 
 def is_proved(cost: int) -> bool:
     return cost < DEAR
-
-
-__all__ = ["AttackPath", "Paths", "Search", "Step", "is_proved", "lower_name", "replace"]

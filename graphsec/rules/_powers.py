@@ -131,6 +131,24 @@ IMPERSONATE_USERS = Power("impersonate users", doing("impersonate", resource="us
 IMPERSONATE_GROUPS = Power("impersonate groups", doing("impersonate", resource="groups"), Scope.CLUSTER)
 IMPERSONATE_ACCOUNTS = Power("impersonate serviceaccounts", doing("impersonate", resource="serviceaccounts"))
 
+#: Constrained impersonation is on from this minor (rbac.md S-72).
+CONSTRAINED_SINCE = 36
+ACT_AS_USERS = Power(
+    "act as users", doing("impersonate:user-info", resource="users", group=AUTHENTICATION), Scope.CLUSTER
+)
+ACT_AS_ACCOUNTS = Power(
+    "act as serviceaccounts", doing("impersonate:serviceaccount", resource="serviceaccounts", group=AUTHENTICATION)
+)
+ACT_AS_NODES = Power(
+    "act as nodes", doing("impersonate:arbitrary-node", resource="nodes", group=AUTHENTICATION), Scope.CLUSTER
+)
+#: Asked on the literal name `*`.
+ACT_AS_OWN_NODE = Power(
+    "act as one's own node",
+    (Way((_one("impersonate:associated-node", "nodes", AUTHENTICATION, name="*"),)),),
+    Scope.CLUSTER,
+)
+
 CREATE_REQUESTS = Power(
     "request certificates", creating("certificatesigningrequests", CERTIFICATES), Scope.CLUSTER
 )
@@ -213,6 +231,11 @@ DEPLOY = Power(
         for way in (*creating(resource, group), *changing(resource, group))
     ),
 )
+#: EKS in config-map mode maps cloud roles to groups by this object.
+AWS_AUTH = Power(
+    "change aws-auth",
+    tuple(Way((_one(verb, "configmaps", name="aws-auth"),)) for verb in ("patch", "update")),
+)
 #: S-97's word for everything (rbac.md E1).
 EVERYTHING = Power("do everything", (Way((_one("*", "*", "*", name=""),)),))
 
@@ -220,5 +243,7 @@ POWERS: tuple[Power, ...] = (
     *(value for value in list(globals().values()) if isinstance(value, Power)),
     *CHANGE.values(),
 )
+#: Powers over custom resources, which mean nothing where those are not installed.
+CUSTOM = (CREATE_POD_TEMPLATES, CREATE_SNAPSHOTS, RESTORE_BACKUPS, DEPLOY)
 #: Reading the content of a Secret in any way.
 SECRET_READS = (READ_SECRETS, WRITE_OUT_SECRETS)

@@ -53,7 +53,7 @@ RULE = Rule(
     gains="the cluster",
     attack=("T1078",),
     microsoft=("MS-TA9019",),
-    assumes=("SCHED",),
+    assumes=("BOOTSTRAP-RBAC", "SCHED"),
     core=True,
     examples=(
         Example(

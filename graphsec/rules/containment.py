@@ -25,6 +25,10 @@ from graphsec.model.attack import Confidence, Example, Rule
 
 _MANIFESTS = """
 apiVersion: v1
+kind: Node
+metadata: {name: worker-1}
+---
+apiVersion: v1
 kind: Secret
 metadata: {name: db, namespace: shop}
 ---

@@ -58,6 +58,7 @@ RULE = Rule(
     needs="a binding that names the subject, and the role that its roleRef names",
     gains="the rules of the role, in the namespace of a RoleBinding or everywhere",
     attack=("T1078",),
+    assumes=("BOOTSTRAP-RBAC",),
     core=True,
     examples=(
         Example(

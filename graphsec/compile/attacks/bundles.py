@@ -7,16 +7,21 @@ power that needs two requests may draw them from two bindings (attacks.md §2.9 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from msgspec.structs import replace
 
 from graphsec.compile.access import AccessIndex
 from graphsec.model.attack import Ability, Power, Scope, Way
 from graphsec.model.rbac import PolicyRule, Request, acts
 from graphsec.model.ref import Ref
+from graphsec.rules import _powers as p
 
 #: The objects that a power reaches: None is all of them, also those to come.
 Names = frozenset[str] | None
+_GUARDS = ("bind", "escalate", "approve", "sign", "impersonate")
 NOBODY: frozenset[str] = frozenset()
 #: Stands for a role that grants everything: what whoever may write any rule writes.
 EVERYTHING = Ref("ClusterRole", "*")
@@ -28,6 +33,10 @@ class Content:
 
     everywhere: int
     named: Mapping[int, frozenset[str]]
+
+    def reach(self, bit: int) -> Names:
+        """The names for which an ability is granted."""
+        return None if self.everywhere >> bit & 1 else self.named.get(bit, NOBODY)
 
 
 def request_of(ability: Ability, namespace: str, name: str) -> Request:
@@ -43,16 +52,21 @@ def request_of(ability: Ability, namespace: str, name: str) -> Request:
 
 
 class Powers:
-    """The powers of sets of roles, of one minor version."""
+    """The powers of sets of roles, of one minor version; over custom resources only where they are ``installed``."""
 
-    def __init__(self, access: AccessIndex, powers: Sequence[Power], minor: int) -> None:
+    def __init__(
+        self, access: AccessIndex, powers: Sequence[Power], minor: int, installed: Container[tuple[str, str]] = ()
+    ) -> None:
         self._access = access
         self._bits: dict[Ability, int] = {}
         self._ways: list[tuple[Power, list[tuple[Way, list[tuple[int, str | None]]]]]] = []
         for power in powers:
             ways = [way for way in power.ways if way.since <= minor < way.until]
+            if power in p.CUSTOM:
+                ways = [way for way in ways if all((need.group, need.resource) in installed for need in way.needs)]
             self._ways.append((power, [(way, [self._bit(need) for need in way.needs]) for way in ways]))
         self._contents = self._read()
+        self._acting: dict[tuple[Ref, str], Content] = {}
         self._known: dict[tuple[frozenset[Ref], frozenset[Ref]], dict[Power, Reach]] = {}
 
     def _bit(self, ability: Ability) -> tuple[int, str | None]:
@@ -75,7 +89,7 @@ class Powers:
         for role, numbers in self._access.rules_by_role().items():
             known = contents.get(numbers)
             if known is None:
-                known = contents[numbers] = _united(rules[number] for number in numbers)
+                known = contents[numbers] = joined(rules[number] for number in numbers)
             found[role] = known
         return found
 
@@ -84,7 +98,7 @@ class Powers:
         found = self._contents.get(role)
         if found is None:
             written = self._access.roles.get(role)
-            found = self._contents[role] = _united(map(self._of_rule, written.rules if written else ()))
+            found = self._contents[role] = joined(map(self._of_rule, written.rules if written else ()))
         return found
 
     def _of_rule(self, rule: PolicyRule) -> Content:
@@ -92,6 +106,35 @@ class Powers:
         if rule.names:
             return Content(0, dict.fromkeys(bits, frozenset(rule.names)))
         return Content(sum(1 << bit for bit in bits), {})
+
+    def acting(self, role: Ref, mode: str) -> Content:
+        """What a role lets its holder do *as somebody else* (S-72): the abilities behind `impersonate-on:<mode>:<verb>`."""
+        key = (role, mode)
+        found = self._acting.get(key)
+        if found is None:
+            written = self._access.roles.get(role)
+            rules = written.rules if written else ()
+            found = self._acting[key] = joined(self._acting_of(rule, mode) for rule in rules)
+        return found
+
+    def _acting_of(self, rule: PolicyRule, mode: str) -> Content:
+        bits = [
+            bit
+            for ability, bit in self._bits.items()
+            if acts(rule, replace(request_of(ability, "", ""), verb=f"impersonate-on:{mode}:{ability.verb}"))
+        ]
+        if rule.names:
+            return Content(0, dict.fromkeys(bits, frozenset(rule.names)))
+        return Content(sum(1 << bit for bit in bits), {})
+
+    @cached_property
+    def guards(self) -> int:
+        """The abilities that no request asks for by itself: checks inside of others."""
+        return sum(1 << bit for ability, bit in self._bits.items() if ability.verb in _GUARDS)
+
+    def of_contents(self, content: Content) -> dict[Power, Reach]:
+        """The powers of a content that is no role's."""
+        return dict(self._granted(content, content)) if content.everywhere or content.named else {}
 
     def of(self, at_cluster: frozenset[Ref], here: frozenset[Ref] = frozenset()) -> dict[Power, Reach]:
         """The powers of these roles in a namespace where ``here`` apply besides; without, those at cluster scope."""
@@ -102,8 +145,8 @@ class Powers:
         return found
 
     def _of(self, at_cluster: frozenset[Ref], here: frozenset[Ref]) -> dict[Power, Reach]:
-        wide = _united(self.content(role) for role in at_cluster)
-        both = _united([wide, *(self.content(role) for role in here)]) if here else wide
+        wide = joined(self.content(role) for role in at_cluster)
+        both = joined([wide, *(self.content(role) for role in here)]) if here else wide
         if not both.everywhere and not both.named:
             return {}
         return dict(self._granted(wide, both))
@@ -121,7 +164,7 @@ Reach = tuple[tuple[Names, tuple[str, ...]], ...]
 EMPTY = Content(0, {})
 
 
-def _united(contents: Iterable[Content]) -> Content:
+def joined(contents: Iterable[Content]) -> Content:
     everywhere = 0
     named: dict[int, frozenset[str]] = {}
     for content in contents:

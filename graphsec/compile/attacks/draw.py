@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING, Reach
+from graphsec.compile.attacks.constrained import draw_constrained
 from graphsec.compile.attacks.drawing import MASTERS_GROUP, AttackGraph, Drawing, identity
 from graphsec.compile.attacks.gains import Gains, Holder, draw_gains
-from graphsec.compile.attacks.hubs import draw_changes, draw_clouds, draw_hubs, draw_nodes, draw_pods, draw_secrets
+from graphsec.compile.attacks.hubs import draw_changes, draw_clouds, draw_hubs, draw_nodes, draw_pods, draw_secrets, draw_users
 from graphsec.compile.attacks.joins import draw_joins
 from graphsec.compile.attacks.principals import (
     ANONYMOUS,
@@ -48,7 +49,10 @@ def draw(drawing: Drawing) -> AttackGraph:
         draw_joins(drawing)
         draw_changes(drawing)
         _draw_grants(drawing)
+    draw_constrained(drawing)
+    _draw_grants(drawing)
     draw_hubs(drawing)
+    draw_users(drawing)
     draw_secrets(drawing)
     draw_pods(drawing)
     draw_nodes(drawing)

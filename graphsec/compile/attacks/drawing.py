@@ -10,7 +10,7 @@ from typing import Any
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.access import AccessIndex
-from graphsec.compile.attacks.bundles import EVERYTHING, Powers
+from graphsec.compile.attacks.bundles import EVERYTHING, Names, Powers, request_of
 from graphsec.compile.attacks.inventory import Inventory, PodKind
 from graphsec.compile.attacks.principals import Principals
 from graphsec.compile.pod_security import admits
@@ -67,7 +67,7 @@ class Drawing:
         self.principals = principals
         self.minor = minor
         self.supplied = supplied
-        self.powers = Powers(access, p.POWERS, minor)
+        self.powers = Powers(access, p.POWERS, minor, inventory.installed)
         self._granted = granted
         self._built: HornBuilder[Fact] = HornBuilder()
         self._labels: dict[Label, int] = {}
@@ -79,6 +79,9 @@ class Drawing:
         self._powers: dict[Power, dict[tuple[str, str], None]] = defaultdict(dict)
         #: Identities that are in several groups at once, and in which.
         self.compounds: dict[Fact, tuple[Ref, ...]] = {}
+        #: Identities that may do some things only as somebody else: (impersonator, target, mode).
+        self.limited: dict[Fact, tuple[Ref, Ref, str]] = {}
+        self._holders: dict[Power, list[tuple[Ref, str, Names]]] = defaultdict(list)
         self.new_compounds: list[tuple[Fact, tuple[Ref, ...]]] = []
         listed = all(inventory.listed(kind) for kind in _ADMISSION)
         #: What the admission of a new or changed object rests on.
@@ -125,6 +128,18 @@ class Drawing:
     def held(self, power: Power) -> dict[tuple[str, str], None]:
         """(scope, name) of every such fact."""
         return self._powers[power]
+
+    def holders(self, power: Power) -> list[tuple[Ref, str, Names]]:
+        """(subject, scope, names) of every identity that bindings give a power which is noted for later."""
+        return list(self._holders[power])
+
+    def note_holder(self, power: Power, subject: Ref, scope: str, names: Names) -> None:
+        self._holders[power].append((subject, scope, names))
+
+    def requests_own_token(self, account: Ref) -> bool:
+        """Whether an account may ask for a token of its own, bound to what it likes (S-91)."""
+        request = request_of(p.REQUEST_TOKENS.ways[0].needs[0], account.namespace or "", account.name)
+        return self.access.first_allowing((account, *self.principals.above(account)), request) is not None
 
     @property
     def size(self) -> int:

@@ -224,6 +224,34 @@ def _relax(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None
             holder.gives(drawing.power(power, name), "rbac-grant", assumes)
 
 
+def _noted(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
+    """For ``constrained``, which needs to know who holds both halves."""
+    fact = holder.fact
+    if fact.kind in (K.USER, K.ACCOUNT, K.GROUP):
+        holder.drawing.note_holder(power, Ref(fact.kind.value, fact.name, fact.namespace or None), holder.scope, names)
+
+
+def _aws_auth(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
+    if holder.scope in (AT_CLUSTER, "kube-system") and holder.drawing.inventory.has_aws_auth:
+        holder.gives(CLUSTER, "aws-auth-edit", (*assumes, "CLOUD-TRUST"))
+
+
+def _deputies(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
+    drawing = holder.drawing
+    for account in drawing.inventory.deputies:
+        holder.gives(identity(account), "confused-deputy", (*assumes, "DEPUTY-CONFIG"))
+
+
+def _deputy_pods(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
+    pod = holder.drawing.hub(K.NEW_POD, holder.scope)
+    holder.gives(pod, "confused-deputy", (*assumes, *holder.drawing.webhook, "DEPUTY-CONFIG"))
+
+
+def _restore(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
+    """A restore creates whatever the backup holds, RBAC objects too, as the controller."""
+    holder.gives(CLUSTER, "confused-deputy", (*assumes, "DEPUTY-CONFIG"))
+
+
 _SINGLE: dict[Power, Gain] = {
     p.CREATE_PODS: _created(K.NEW_POD, "workload-create-as-sa"),
     p.EXEC: _objects(K.PODS, K.POD, "pod-exec"),
@@ -250,8 +278,14 @@ _SINGLE: dict[Power, Gain] = {
     p.NODE_CLIENT: _kept(),
     p.WRITE_MUTATING: _kept(some=True),
     p.WRITE_MUTATING_POLICIES: _kept(some=True),
-    p.CREATE_POD_TEMPLATES: _kept(some=True),
-    p.DEPLOY: _kept(some=True),
+    p.CREATE_POD_TEMPLATES: _deputy_pods,
+    p.DEPLOY: _deputies,
+    p.RESTORE_BACKUPS: _restore,
+    p.AWS_AUTH: _aws_auth,
+    p.ACT_AS_USERS: _noted,
+    p.ACT_AS_ACCOUNTS: _noted,
+    p.ACT_AS_NODES: _noted,
+    p.ACT_AS_OWN_NODE: _noted,
     p.READ_LOGS: _kept(some=True),
     p.READ_NODE_LOGS: _kept(some=True),
     p.EVICT_PODS: _kept(some=True),

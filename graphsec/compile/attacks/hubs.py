@@ -41,6 +41,12 @@ def draw_hubs(drawing: Drawing) -> None:
                 draw(drawing, Fact(kind, "", scope), scope)
 
 
+def draw_users(drawing: Drawing) -> None:
+    if drawing.hubs(K.USERS):
+        for user in drawing.users:
+            drawing.clause(Fact(K.USERS), identity(user), "containment")
+
+
 def _new_pod(drawing: Drawing, hub: Fact, namespace: str) -> None:
     drawing.clause(hub, SOME_POD, "containment")
     drawing.clause(hub, drawing.hub(K.ACCOUNTS, namespace), "workload-create-as-sa")
@@ -64,6 +70,8 @@ def _accounts(drawing: Drawing, hub: Fact, namespace: str) -> None:
 def _secrets(drawing: Drawing, hub: Fact, namespace: str) -> None:
     for ref in drawing.inventory.secrets_in(namespace):
         drawing.clause(hub, Fact(K.SECRET, ref.name, namespace), "containment")
+    if not drawing.inventory.listed("Secret"):
+        drawing.clause(hub, drawing.hub(K.ACCOUNTS, namespace), "token-secret-read", ("TOKEN-SECRET",))
 
 
 def _pods(drawing: Drawing, hub: Fact, namespace: str) -> None:
@@ -86,18 +94,23 @@ _HUBS: tuple[tuple[FactKind, Callable[[Drawing, Fact, str], None]], ...] = (
     (K.NEW_IMAGES, _changes(K.NEW_IMAGES, "pod-image-replace")),
     (K.DEBUG, _changes(K.DEBUG, "ephemeral-container")),
     (K.PODS, _pods),
-    (K.ACCOUNTS, _accounts),
     (K.SECRETS, _secrets),
+    (K.ACCOUNTS, _accounts),
 )
 
 
 # -- pods and nodes ----------------------------------------------------------------------------------------------
 
 
+def files_fact(kind: PodKind) -> Fact:
+    """What pods of a kind mount."""
+    return Fact(K.POD_FILES, kind.ref.name, kind.namespace, "" if kind.ref.kind == "Pod" else kind.ref.kind)
+
+
 def draw_pods(drawing: Drawing) -> None:
     for kind in drawing.inventory.kinds:
         place = pod_fact(kind)
-        files = Fact(K.POD_FILES, kind.ref.name, kind.namespace, "" if kind.ref.kind == "Pod" else kind.ref.kind)
+        files = files_fact(kind)
         drawing.clause(place, files, "containment")
         if kind.token:
             drawing.clause(files, identity(kind.account), "pod-assumes-sa")
@@ -112,7 +125,7 @@ def draw_pods(drawing: Drawing) -> None:
         single = pod_fact(kind, ref)
         # Of pods that open nothing, one is as good as the other.
         if kind.escapes or single in drawing:
-            drawing.clause(single, Fact(K.POD_FILES, kind.ref.name, kind.namespace), "containment")
+            drawing.clause(single, files_fact(kind), "containment")
             _escape(drawing, kind, single, kind.node_of(ref), ref)
 
 
@@ -193,13 +206,13 @@ def _used(drawing: Drawing, name: str) -> bool:
 
 
 def _on_node(drawing: Drawing, kind: PodKind, name: str, pods: Fact) -> None:
-    """Not the pod itself: its like on other nodes are not in reach, and what it opens is this node."""
-    ref = kind.ref
-    files = Fact(K.POD_FILES, ref.name, kind.namespace, "" if ref.kind == "Pod" else ref.kind)
-    drawing.clause(pods, files, "containment")
-    for found in kind.escapes:
-        if found.effect is Effect.NODE_ROOT:
-            drawing.clause(pods, Fact(K.NODE, name), found.rule, found.assumptions)
+    """The very pods: their like on other nodes are not in reach, and what they open is this node."""
+    if kind.escapes or len(kind.members) == 1:
+        for member in kind.members:
+            if node_fact(kind, kind.node_of(member)).name == name:
+                drawing.clause(pods, pod_fact(kind, member), "containment")
+    else:
+        drawing.clause(pods, files_fact(kind), "containment")
 
 
 def _kubelet(drawing: Drawing, name: str, node: Fact, kinds: list[PodKind] | tuple[PodKind, ...]) -> None:
@@ -227,9 +240,7 @@ def _unplaced(drawing: Drawing) -> None:
     inventory = drawing.inventory
     for kind in inventory.kinds:
         if "" in kind.nodes:
-            ref = kind.ref
-            files = Fact(K.POD_FILES, ref.name, kind.namespace, "" if ref.kind == "Pod" else ref.kind)
-            drawing.clause(NODES, files, "containment", ("SCHED",))
+            drawing.clause(NODES, files_fact(kind), "containment", ("SCHED",))
     if not inventory.nodes:
         drawing.clause(NODES, CLUSTER, "control-plane-node", ("CONTROL-PLANE", "NODE-FILES"))
 
@@ -249,15 +260,36 @@ def draw_secrets(drawing: Drawing) -> None:
 
 
 def draw_clouds(drawing: Drawing) -> None:
-    """attacks.md §3.9: identities of cloud providers that an account's annotation names."""
+    """attacks.md §3.9: identities of cloud providers, for whoever has a token of the account that is meant for them."""
     for ref, loaded in drawing.inventory.accounts.items():
         annotations = loaded.body.metadata.annotations
         for rule, field in _CLOUDS if annotations else ():
             name = getattr(annotations, field)
             if name:
-                drawing.clause(identity(ref), Fact(K.CLOUD, name), rule, ("CLOUD-TRUST",))
+                _cloud(drawing, ref, rule, Fact(K.CLOUD, name))
 
 
+def _cloud(drawing: Drawing, account: Ref, rule: str, cloud: Fact) -> None:
+    namespace = account.namespace or ""
+    if namespace in drawing.hubs(K.ACCOUNTS):
+        # Who makes tokens or pods chooses the audience.
+        drawing.clause(Fact(K.ACCOUNTS, "", namespace), cloud, rule, ("CLOUD-TRUST",))
+    if (namespace, account.name) in drawing.held(p.REQUEST_TOKENS):
+        drawing.clause(drawing.power(p.REQUEST_TOKENS, namespace, account.name), cloud, rule, ("CLOUD-TRUST",))
+    for kind in drawing.kinds_by_namespace.get(namespace, ()):
+        if kind.account == account and _has_cloud_token(kind, rule):
+            drawing.clause(files_fact(kind), cloud, rule, ("CLOUD-TRUST",))
+
+
+def _has_cloud_token(kind: PodKind, rule: str) -> bool:
+    """The volume that the provider's webhook adds; one that no node runs yet does not show it, and Azure's asks for a label. Google's
+    metadata server asks for none."""
+    if rule == "gke-workload-identity" or kind.foreign_token:
+        return True
+    return not kind.placed and (rule != "aks-workload-identity" or kind.labels.get(_AZURE_USE) == "true")
+
+
+_AZURE_USE = "azure.workload.identity/use"
 _CLOUDS = (
     ("irsa-assume", "aws_role"),
     ("gke-workload-identity", "google_account"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ from graphsec.model.objects import Loaded, Pod, PodSpec
 from graphsec.model.ref import Ref, Source, ref_order
 
 TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
+BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - the name of a type
 #: A token Secret with this label is refused by the authenticator (S-90).
 INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _CONTROL_PLANE = (
@@ -50,6 +52,9 @@ class PodKind:
     escapes: tuple[Escape, ...] = ()
     #: Where the token of the account is mounted from, "" without one.
     token: str = ""
+    #: Whether a container holds a token of the account for another audience than the API server.
+    foreign_token: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
     #: (kind, name) of what it mounts or reads into its environment.
     uses: tuple[tuple[str, str], ...] = ()
 
@@ -89,8 +94,8 @@ class Inventory:
         bodies = {loaded.ref: loaded for loaded in self._cluster.of("Pod")}
         found: dict[Any, PodKind] = {}
         placed = self.placed = place_endpoints(self._cluster, UPSTREAM, None)
-        for ref, spec, source, live, replicas in zip(
-            placed.refs, placed.specs, placed.sources, placed.live, placed.replicas, strict=True
+        for ref, spec, source, live, replicas, labels in zip(
+            placed.refs, placed.specs, placed.sources, placed.live, placed.replicas, placed.labels, strict=True
         ):
             if ref.kind == "Virtual" or not replicas:
                 continue
@@ -99,6 +104,7 @@ class Inventory:
             kind = found.get(key)
             if kind is None:
                 kind = found[key] = self._kind(ref, spec, source, live=live, mirror=mirror)
+                kind.labels = labels
             kind.members.append(ref)
             kind.nodes.setdefault(spec.node_name or "", ref)
             if spec.node_name:
@@ -117,6 +123,7 @@ class Inventory:
             mirror=mirror,
             escapes=escapes(spec),
             token="" if mirror else self.token_source(spec, ref.namespace or ""),
+            foreign_token=_has_foreign_token(spec),
             uses=tuple(sorted(set(used_objects(spec)))),
         )
 
@@ -195,6 +202,35 @@ class Inventory:
             found[loaded.body.spec.node_name or ""].append((loaded.ref, tuple(sorted(set(used_objects(loaded.body.spec))))))
         return found
 
+    @property
+    def has_aws_auth(self) -> bool:
+        """Whether the cluster maps cloud roles by a ConfigMap (EKS)."""
+        return Ref("ConfigMap", "aws-auth", "kube-system") in self._cluster.inventory
+
+    @cached_property
+    def installed(self) -> frozenset[tuple[str, str]]:
+        """(group, resource) of every custom resource that the input defines."""
+        return frozenset((found.group, found.name) for found in self._cluster.custom_resources)
+
+    @cached_property
+    def deputies(self) -> list[Ref]:
+        """Accounts of controllers that apply what others write (attacks.md §5), where they run."""
+        return [ref for ref in self.accounts if ref.name in _DEPUTIES]
+
+    @cached_property
+    def free_volume(self) -> Loaded | None:
+        """A volume that is a path on a node and that any claim may name."""
+        for loaded in self._cluster.of("PersistentVolume"):
+            spec = loaded.body.spec
+            if spec is not None and spec.path and spec.claim_ref is None and loaded.ref.name not in self._claimed:
+                return loaded
+        return None
+
+    @cached_property
+    def _claimed(self) -> frozenset[str]:
+        claims = self._cluster.of("PersistentVolumeClaim")
+        return frozenset(claim.body.spec.volume_name for claim in claims if claim.body.spec and claim.body.spec.volume_name)
+
     @cached_property
     def host_claims(self) -> dict[str, Loaded]:
         """Claims whose volume is a path on a node, by namespace; and namespaces that could claim such a volume."""
@@ -211,6 +247,10 @@ class Inventory:
 
 
 _CHANGEABLE = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"})
+
+
+#: Flux and Argo CD: each applies any object that its custom resources point to.
+_DEPUTIES = frozenset({"kustomize-controller", "helm-controller", "argocd-application-controller"})
 
 
 def _control_plane_mark(node: Loaded) -> str:
@@ -258,6 +298,16 @@ def _takes_automount(spec: PodSpec) -> bool:
     return any(
         not any(mount.mount_path.rstrip("/") == _TOKEN_PATH for mount in container.volume_mounts or ())
         for container in (*(spec.containers or ()), *(spec.init_containers or ()))
+    )
+
+
+def _has_foreign_token(spec: PodSpec) -> bool:
+    return any(
+        projection.service_account_token is not None
+        and (projection.service_account_token.audience or "") not in _API_AUDIENCES
+        and _is_mounted(spec, volume.name)
+        for volume in spec.volumes or ()
+        for projection in ((volume.projected.sources or ()) if volume.projected else ())
     )
 
 

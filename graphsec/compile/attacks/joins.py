@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING
 from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, identity
-from graphsec.compile.attacks.inventory import TOKEN_SECRET
+from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET
 from graphsec.model.attack import CLUSTER, NODES, Fact, FactKind, Power
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
@@ -45,7 +45,7 @@ def _join(drawing: Drawing, premises: Iterable[Fact | None], head: Fact, rule: s
 
 def draw_joins(drawing: Drawing) -> None:
     """All of them. Of GRANT facts that they make the powers are still to be drawn."""
-    for join in (_tokens, _squats, _rewritten, _authored, _aggregated, _certificates, _volumes, _relaxed, _later, _stolen):
+    for join in (_made_pods, _bootstrap, _tokens, _squats, _rewritten, _authored, _aggregated, _certificates, _volumes, _relaxed, _later, _stolen):
         join(drawing)
 
 
@@ -80,6 +80,29 @@ def _tokens(drawing: Drawing) -> None:
                 change = _premise(drawing, p.CHANGE_SECRETS, namespace, ref.name)
                 secret = Fact(K.SECRET, ref.name, namespace)
                 _join(drawing, (change, secret), drawing.hub(K.ACCOUNTS, namespace), rule)
+
+
+def _made_pods(drawing: Drawing) -> None:
+    """workload-create-as-sa, workload-create-mounts-data: a pod of one's own takes any account and any Secret."""
+    for scope in drawing.hubs(K.NEW_POD):
+        pod = Fact(K.NEW_POD, "", scope)
+        drawing.clause(pod, drawing.hub(K.ACCOUNTS, scope), "workload-create-as-sa")
+        drawing.clause(pod, drawing.hub(K.SECRETS, scope), "workload-create-mounts-data")
+
+
+def _bootstrap(drawing: Drawing) -> None:
+    """bootstrap-token: whoever writes or reads such a Secret joins as a node that is not there yet."""
+    group = identity(Ref("Group", "system:bootstrappers"))
+    create = _premise(drawing, p.CREATE_SECRETS, "kube-system")
+    _join(drawing, (create,), group, "bootstrap-token", "BOOTSTRAP-AUTH")
+    for scope, name in list(drawing.held(p.CREATE_SECRETS)):
+        if scope in (AT_CLUSTER, "kube-system") and name.startswith("bootstrap-token-"):
+            fact = drawing.power(p.CREATE_SECRETS, scope, name)
+            drawing.clause(fact, group, "bootstrap-token", ("BOOTSTRAP-AUTH",))
+    for ref, loaded in drawing.inventory.secrets.items():
+        if loaded.body.type == BOOTSTRAP_TOKEN and ref.namespace == "kube-system":
+            secret = Fact(K.SECRET, ref.name, "kube-system")
+            drawing.clause(secret, group, "bootstrap-token", ("BOOTSTRAP-AUTH",))
 
 
 def _squats(drawing: Drawing) -> None:
@@ -224,6 +247,8 @@ def _certificates(drawing: Drawing) -> None:
 
 def _volumes(drawing: Drawing) -> None:
     """pv-hostpath: a volume that is a path on the node, and a pod whose generic ephemeral volume claims it."""
+    if drawing.inventory.free_volume is not None:
+        drawing.clause(SOME_POD, NODES, "pv-claim-available", ("SCHED",))
     for scope, name in list(drawing.held(p.CREATE_VOLUMES)):
         drawing.clause([drawing.power(p.CREATE_VOLUMES, scope, name), SOME_POD], NODES, "pv-hostpath", ("SCHED",))
 

@@ -1,0 +1,5 @@
+// Who reads Secrets of kube-system: all of them, some by name, or those of every namespace; members of groups included.
+// Whoever is cluster-admin reads them too: see accounts-to-cluster-admin.
+MATCH p = (m)-[:K8sAttack_implicit_group*0..2]->(s)-[:K8sAttack_secret_read|K8sAttack_secret_read_by_write]->(t)
+WHERE t.namespace = 'kube-system' OR t.name = 'secrets:all'
+RETURN p LIMIT 100;
