@@ -19,11 +19,13 @@ from graphsec.loading import (
     all_default_objects,
     default_objects,
     load_cluster,
+    load_entries,
     load_memberships,
     with_defaults,
 )
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, MINORS
+from graphsec.model.entries import Entry
 from graphsec.model.rbac import RULE_KEYS, Covered, PolicyRule, Target
 from graphsec.model.rbac import covers as _covers
 from graphsec.model.ref import Ref
@@ -59,11 +61,13 @@ def load(
     strict: bool = False,
     exclude: Iterable[str] = (),
     limits: Limits | None = None,
+    entries: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> World:
     """Read and compile paths (file, folder, archive, ``"-"`` for standard input) and mappings (an object or a List).
 
     ``k8s_version`` such as ``"1.36"`` is the minor whose behaviour is assumed; ``with_defaults`` adds its default RBAC
     objects; ``namespace`` is taken by namespaced objects that name none. Bad objects become ``world.diagnostics``.
+    ``entries`` marks workloads that can be taken over by their ports: a file of the operator or a Trivy report (JSON).
     Raises InputError for a missing path, and with ``strict`` for any diagnostic that hardening.md §5 marks.
     """
     minor = minor_of(k8s_version) if k8s_version else None
@@ -82,11 +86,16 @@ def load(
         minor=minor,
         cni=PROFILES[cni],
         baseline=all_default_objects,
+        entries=_entries(entries),
         defaults=lambda: default_objects(_shipped_minor(minor)),
     )
     if strict:
         _refuse_marked(world.diagnostics)
     return world
+
+
+def _entries(given: str | os.PathLike[str] | Mapping[str, Any] | None) -> tuple[Entry, ...]:
+    return () if given is None else load_entries(given if isinstance(given, Mapping) else os.fspath(given))
 
 
 def _given(item: str | os.PathLike[str] | Mapping[str, Any]) -> Input:

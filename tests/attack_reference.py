@@ -124,9 +124,12 @@ class Rights:
 
 
 class Simulation:
-    def __init__(self, objects: Iterable[Object], minor: int = 36, assume: Iterable[str] = ()) -> None:
-        """``assume``: names of attacks.md §3.0, and of the engine's own list where that document has none."""
-        self.minor, self.assume = minor, frozenset(assume)
+    def __init__(
+        self, objects: Iterable[Object], minor: int = 36, assume: Iterable[str] = (), without: Iterable[str] = ()
+    ) -> None:
+        """``assume``: names of attacks.md §3.0, and of the engine's own list where that document has none; ``without``:
+        attacks to leave out, "ephemeral-env" or "kubelet-approve"."""
+        self.minor, self.assume, self.without = minor, frozenset(assume), frozenset(without)
         self.objects: dict[str, dict[Key, Object]] = {}
         for obj in copy.deepcopy(list(objects)):
             self.objects.setdefault(obj["kind"], {})[key_of(obj)] = obj
@@ -139,6 +142,7 @@ class Simulation:
         self.cluster = False
         self.changed = False
         self.stale = True
+        self._named: set[tuple[str, str, str]] | None = None
         self._settle()
 
     # -- objects -----------------------------------------------------------------------------------------------
@@ -191,7 +195,13 @@ class Simulation:
         """None: the role is missing."""
         return self.rules_of.get((kind, "" if kind == "ClusterRole" else namespace, name))
 
-    def subjects(self) -> Iterator[tuple[str, str, str]]:
+    def subjects(self) -> set[tuple[str, str, str]]:
+        """Of the bindings of the input: the attacker's own name nobody new."""
+        if self._named is None:
+            self._named = set(self._subjects())
+        return self._named
+
+    def _subjects(self) -> Iterator[tuple[str, str, str]]:
         for binding in self.bindings():
             for subject in items(binding, "subjects"):
                 if subject["kind"] == "User":
@@ -377,25 +387,25 @@ class Simulation:
 
     def _enters(self, rights: Rights, namespace: str, name: str, pod: Object) -> bool:
         node = pod["spec"].get("nodeName", "")
-        for sub in ("pods/exec", "pods/attach"):
-            if rights.can("create", CORE, sub, namespace, name):
-                return True
-            if (self.minor < 35 or "GATE-OFF" in self.assume) and rights.can("get", CORE, sub, namespace, name):
-                return True
-        if node and any(rights.can(verb, CORE, "nodes/proxy", "", node) for verb in ("get", "create")):
-            return True
-        if rights.node or MIRROR in (pod["metadata"].get("annotations") or {}):
-            return False
-        # Both are judged as a whole pod by Pod Security.
-        if rights.modify(CORE, "pods/ephemeralcontainers", namespace, name) and self.admits(level_of(pod), namespace):
+        mirror = MIRROR in (pod["metadata"].get("annotations") or {})
+        # NodeRestriction; and a mirror pod is no more than a picture. Pod Security judges the whole pod.
+        changes = not rights.node and not mirror and self.admits(level_of(pod), namespace)
+        entered = changes and rights.modify(CORE, "pods", namespace, name)
+        if changes and rights.modify(CORE, "pods/ephemeralcontainers", namespace, name):
             # The new container may mount what the pod has, take its environment from any Secret, and be privileged.
+            entered = True
             if volume_token(pod, self.get("ServiceAccount", namespace, account_of(pod))):
                 self.become_account(namespace, account_of(pod))
-            self._all_secrets(namespace)
+            if "ephemeral-env" not in self.without:
+                self._all_secrets(namespace)
             if self.level(namespace) == "privileged" and node:
                 self.take(self.nodes, node)
-            return True
-        return rights.modify(CORE, "pods", namespace, name) and self.admits(level_of(pod), namespace)
+        if node and any(rights.can(verb, CORE, "nodes/proxy", "", node) for verb in ("get", "create")):
+            entered = True
+        verbs = ("create", "get") if self.minor < 35 or "GATE-OFF" in self.assume else ("create",)
+        return entered or any(
+            rights.can(verb, CORE, sub, namespace, name) for verb in verbs for sub in ("pods/exec", "pods/attach")
+        )
 
     def _namespaces(self, rights: Rights) -> None:
         for (_, name), obj in self.of("Namespace"):
@@ -490,7 +500,7 @@ class Simulation:
 
     def _debugs(self, rights: Rights, namespace: str) -> bool:
         """An ephemeral container takes its environment from any Secret."""
-        return not rights.node and any(
+        return not rights.node and "ephemeral-env" not in self.without and any(
             rights.modify(CORE, "pods/ephemeralcontainers", namespace, name)
             and self.admits(level_of(pod), namespace)
             and not finished(pod)
@@ -596,12 +606,20 @@ class Simulation:
                     for ref in self._roles_to_bind(namespace):
                         if self._may_bind(rights, namespace, ref):
                             self._new_binding(kind, namespace, ref)
+                            if self.rules(ref["kind"], namespace, ref["name"]) == EVERYTHING:
+                                # Nothing is left for another to add.
+                                break
 
     def _roles_to_bind(self, namespace: str) -> list[Object]:
         found = [("ClusterRole", name) for (_, name), _ in self.of("ClusterRole")]
         if namespace:
             found += [("Role", name) for (_, name), _ in self.of("Role", namespace)]
-        return [{"apiGroup": RBAC, "kind": kind, "name": name} for kind, name in sorted(found)]
+        refs = [
+            {"apiGroup": RBAC, "kind": kind, "name": name}
+            for kind, name in sorted(found)
+            if not name.endswith(SHADOW) and self.rules(kind, namespace, name)
+        ]
+        return sorted(refs, key=lambda ref: self.rules(ref["kind"], namespace, ref["name"]) != EVERYTHING)
 
     def _may_bind(self, rights: Rights, namespace: str, ref: Object) -> bool:
         """S-60."""
@@ -676,7 +694,7 @@ class Simulation:
                 continue
             approved = {
                 signer
-                for signer in (CLIENT_SIGNER, KUBELET_SIGNER)
+                for signer in (CLIENT_SIGNER, KUBELET_SIGNER)[: 1 if "kubelet-approve" in self.without else 2]
                 for rights in everyone
                 if rights.modify(CSR, f"{what}/approval", "", name)
                 and any(

@@ -65,7 +65,8 @@ def test_every_rule_has_an_example_and_a_near_miss(rule: Rule) -> None:
 def uses(rule: Rule, example: Example, manifests: str) -> tuple[str, bool]:
     """(verdict, whether a proof uses the rule)."""
     objects: list[dict[str, Any]] = [found for found in yaml.safe_load_all(manifests) if found]
-    world = gs.load(*objects, k8s_version=example.k8s_version, with_defaults=True)
+    entries = yaml.safe_load(example.entries) if example.entries else None
+    world = gs.load(*objects, k8s_version=example.k8s_version, with_defaults=True, entries=entries)
     try:
         paths = list(gs.paths(world, example.start, example.goal, k=6))
     except gs.UsageError:

@@ -8,25 +8,28 @@ from collections.abc import Sequence
 from graphsec.errors import UsageError
 
 COMMANDS = (
-    "who-can", "can-i", "what-can", "matrix", "bindings", "reach", "exposed", "diff", "policy", "inspect", "query", "explain", "schema", "collect",
+    "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
+    "exposed", "diff", "policy", "graph", "inspect", "query", "explain", "schema", "collect",
     "completion", "doctor", "version", "export",
 )  # fmt: skip
-GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · who can reach X [on PORT]"
+GRAMMAR = (
+    "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
+)
 #: Commands that are groups of commands.
-_GROUPS = ("policy", "query")
+_GROUPS = ("policy", "query", "rules")
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
     "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--quiet",
-    "--raw-csv", "--strict", "--verbose", "--with-defaults",
+    "--raw-csv", "--strict", "--unlock-builtin", "--verbose", "--with-defaults",
 )  # fmt: skip
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-n", "-o", "--as", "--as-group", "--cni", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--fold", "--k8s-version",
+    "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
     "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
     "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
-    "--subject", "--subresource",
+    "--sink", "--subject", "--subresource", "--top", "--via", "--without",
 )  # fmt: skip
 
 
@@ -90,9 +93,9 @@ def _sentence(words: list[str]) -> list[str] | None:
             return ["what-can", subject, *_in_namespace(place)]
         case ["can", subject, verb, target, *place]:
             return ["can-i", verb, target, "--as", subject, *_in_namespace(place)]
-        case ["how", "can", *_]:
-            raise UsageError("escalation paths cannot be asked in this version", help=f"sentences: {GRAMMAR}")
-        case ["who" | "what" | "can", *_]:
+        case ["how", "can", start, "become", target]:
+            return ["paths", start, target]
+        case ["who" | "what" | "can" | "how", *_]:
             raise UsageError("no sentence of the grammar", help=f"sentences: {GRAMMAR}")
         case _:
             return None

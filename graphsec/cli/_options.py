@@ -42,6 +42,9 @@ class Common:
         "upstream"
     )
     memberships: Annotated[str, _option("--memberships", help="File of groups and people (CSV, YAML).", panel=_IN)] = ""
+    entries: Annotated[
+        str, _option("--entries", help="File of workloads that can be taken over, or a Trivy report (JSON).", panel=_IN)
+    ] = ""
     exclude: Annotated[list[str], _option("--exclude", help="Files of folders to leave out.", panel=_IN)]
     strict: Annotated[bool, _option("--strict", help="Exit 3 on bad input.", panel=_IN)] = False
     fail_on_incomplete: Annotated[

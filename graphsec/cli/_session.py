@@ -39,6 +39,7 @@ def open_world(common: Common) -> World:
             *inputs,
             namespace=common.default_namespace or common.namespace or "default",
             memberships=common.memberships or None,
+            entries=common.entries or None,
             k8s_version=common.k8s_version or None,
             with_defaults=common.with_defaults,
             cni=common.cni,
@@ -115,12 +116,12 @@ def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) ->
     return outcome(answer, common)
 
 
-def deliver_text(answer: Answer[Any], common: Common, lines: Sequence[str]) -> int:
+def deliver_text(answer: Answer[Any], common: Common, lines: Sequence[str], summary: Sequence[str] = ()) -> int:
     """An answer whose form on a terminal is sentences."""
     say(f"# {answer.question.command()}", common)
     print("\n".join(map(safe, lines)))
     write_reports(answer, common, view_options(common))
-    _aftermath(answer, common, ())
+    _aftermath(answer, common, summary)
     return outcome(answer, common)
 
 

@@ -71,9 +71,14 @@ def who_can(
     name: _Name = "",
     scope: Annotated[str, typer.Option("--scope", help="cluster: only cluster-wide grants.", show_default=False)] = "",
     as_people: Annotated[bool, typer.Option("--as-people", help="Name the members of groups.")] = False,
+    via: Annotated[
+        str, typer.Option("--via", help="direct, or escalation: who could come to do it.", show_default=False)
+    ] = "direct",
     expect_none: Annotated[bool, typer.Option("--expect-none", help="Exit 1 if somebody can.")] = False,
 ) -> int:
     """Who may do this: every holder with its binding, role, file and line."""
+    if via not in ("direct", "escalation"):
+        raise UsageError(f"unknown `--via {via}`", help="direct or escalation")
     if scope not in ("", "cluster", "any"):
         raise UsageError(f"unknown scope `{scope}`", help="scopes: cluster, any; a namespace with -n")
     world = session.open_world(common)
@@ -88,9 +93,19 @@ def who_can(
         any_name=not asked.target.name,
         as_people=as_people,
     )
+    if via == "escalation":
+        return _via_escalation(world, question, common, expect_none=expect_none)
     answer = session.without_builtin(world, question.answer(world), common)
     answer = session.warned(answer, asked.warning, namespace_or_suggest(asked.target.namespace, world))
     code = session.deliver(answer, common, [_subjects_line(answer)])
+    return code or int(expect_none and bool(answer))
+
+
+def _via_escalation(world: World, question: WhoCan, common: Common, *, expect_none: bool) -> int:
+    from graphsec.query.via_escalation import ViaEscalation
+
+    answer = ViaEscalation(direct=question, include_builtin=common.include_builtin).answer(world)
+    code = session.deliver(answer, common, [f"{counted(len(answer), 'subject')} could come to do it"])
     return code or int(expect_none and bool(answer))
 
 

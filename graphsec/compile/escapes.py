@@ -54,6 +54,8 @@ class Escape:
     assumptions: tuple[str, ...]
     heuristic: bool
     path: str = ""
+    #: The first minor in which it no longer works.
+    until: int = 1_000
 
 
 # -- A container in its pod ----------------------------------------------------------------------------------------
@@ -241,7 +243,6 @@ _SOCKETS = (
     "/run/k3s/containerd/containerd.sock",
     "/run/podman/podman.sock",
     "/run/k0s/containerd.sock",
-    "/var/snap/microk8s/common/run/containerd.sock",
 )
 #: What can be read where, beside the pods' directory: the list of §3.6, down to the files meant.
 _READS: tuple[tuple[Effect, tuple[str, ...]], ...] = (
@@ -528,7 +529,8 @@ def _rare_git_repo(site: _Site) -> _Escapes:
     for index, _, volume in site.mounted():
         if volume.git_repo is not None:
             field = f"{site.at}.volumeMounts[{index}]"
-            yield site.escape(_RARE, field, volume.name, Effect.NODE_ROOT, NODE_OS, heuristic=True)
+            found = site.escape(_RARE, field, volume.name, Effect.NODE_ROOT, NODE_OS, heuristic=True)
+            yield replace(found, until=33)
 
 
 def _rare_host_port(site: _Site) -> _Escapes:

@@ -17,6 +17,7 @@ from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import RBAC_KINDS, Coverage
 from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
+from graphsec.model.entries import Entry
 from graphsec.model.memberships import Memberships
 from graphsec.model.rbac import implicit_groups, subject_ref, username
 from graphsec.model.ref import Ref
@@ -48,6 +49,9 @@ class World:
     baseline: Baseline = tuple
     #: Gives the objects that a cluster of this minor is born with; None where nobody knows them.
     defaults: Callable[[], Cluster] | None = None
+
+    #: Workloads that can be taken over by their ports.
+    entries: tuple[Entry, ...] = ()
 
     @cached_property
     def attacks(self) -> Attacks:
@@ -154,6 +158,7 @@ def compile_world(
     cni: Profile = UPSTREAM,
     baseline: Baseline = tuple,
     defaults: Callable[[], Cluster] | None = None,
+    entries: tuple[Entry, ...] = (),
 ) -> World:
     """Cluster to World."""
     return World(
@@ -165,4 +170,5 @@ def compile_world(
         cni=cni,
         baseline=baseline,
         defaults=defaults,
+        entries=entries,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from graphsec.diagram.dot import write_dot, write_dot_text
 from graphsec.diagram.fold import Fold, Sheet
 from graphsec.diagram.fold import fold as _fold
@@ -32,6 +34,10 @@ class Diagram:
     sheet: Sheet
     max_nodes: int
     notes: tuple[str, ...] = ()
+    #: Laid out from top to bottom: long chains with much text at their arrows.
+    down: bool = False
+    #: How to see a part of what is too large, "" for what helps with most questions.
+    advice: str = ""
 
     @property
     def nodes(self) -> int:
@@ -51,7 +57,7 @@ class Diagram:
     def dot(self) -> str:
         if self.overflow:
             return write_dot_text(self._notes, title=self._title)
-        return write_dot(self.sheet, title=self._title, notes=self._notes)
+        return write_dot(self.sheet, title=self._title, notes=self._notes, down=self.down)
 
     def svg(self) -> str:
         return run_dot_svg(self.dot())
@@ -62,11 +68,11 @@ class Diagram:
     def mermaid(self) -> str:
         if self.overflow:
             return write_mermaid_text(self._notes, title=self._title)
-        text = write_mermaid(self.sheet, title=self._title, notes=self._notes)
+        text = write_mermaid(self.sheet, title=self._title, notes=self._notes, down=self.down)
         if len(self.sheet.links) < MAX_EDGES and len(text) < MAX_TEXT:
             return text
         limit = f"the {MAX_EDGES} arrows and {MAX_TEXT:,} characters that Mermaid draws"
-        return write_mermaid_text(too_large(self.sheet, limit=limit), title=self._title)
+        return write_mermaid_text(too_large(self.sheet, limit=limit, advice=self.advice), title=self._title)
 
     def _repr_svg_(self) -> str | None:
         """For notebooks, which fall back to the plain text without ``dot``."""
@@ -85,7 +91,7 @@ class Diagram:
     def _notes(self) -> list[str]:
         if self.overflow:
             limit = f"the {self.max_nodes:,} that a picture may have (--max-nodes)"
-            own = too_large(self.sheet, limit=limit)
+            own = too_large(self.sheet, limit=limit, advice=self.advice)
         else:
             own = what_was_done(self.sheet)
         # Only the caller's notes know what never came here.
@@ -102,11 +108,17 @@ def draw(
     fold: Fold = "namespace",
     max_nodes: int = MAX_NODES,
     max_arrows: int | None = None,
+    comfort: int | None = None,
     notes: Sequence[str] = (),
+    framed: bool = True,
+    down: bool = False,
 ) -> Diagram:
-    """Fold ``vertices`` and ``arrows`` (ends are keys of vertices) and lay them out from left to right.
+    """Fold ``vertices`` and ``arrows`` (ends are keys of vertices) and lay them out from left to right, or ``down``.
 
-    ``max_arrows`` folds harder above so many arrows, unless nothing is to be folded. ``notes`` are sentences of the caller on what the picture leaves out. Raises UsageError for an unknown fold.
+    ``max_arrows`` folds harder above so many arrows, unless nothing is to be folded; above ``comfort``
+    nodes, equal ones are folded across namespaces. Without ``framed`` each node names its namespace itself. ``notes`` are sentences of the caller on what the picture leaves out. Raises UsageError for an unknown fold.
     """
-    sheet = _fold(vertices, arrows, by=fold, max_nodes=max_nodes, max_arrows=max_arrows)
-    return Diagram(title=title, sheet=sheet, max_nodes=max_nodes, notes=tuple(notes))
+    sheet = _fold(vertices, arrows, by=fold, max_nodes=max_nodes, max_arrows=max_arrows, comfort=comfort)
+    if not framed:
+        sheet = msgspec.structs.replace(sheet, framed=False)
+    return Diagram(title=title, sheet=sheet, max_nodes=max_nodes, notes=tuple(notes), down=down)

@@ -28,6 +28,13 @@ ATTRIBUTES = frozenset({
 
 _INK, _GREY, _PALE = "#24292F", "#6E7781", "#C9CFD6"
 
+#: Boxes of a picture that leads down beside which there is room for the legend; below it otherwise.
+_NARROW = 12
+
+_ACROSS = {"rankdir": "LR", "ranksep": "0.7", "nodesep": "0.14"}
+#: Texts at arrows stand side by side then.
+_DOWN = {"rankdir": "TB", "ranksep": "0.3", "nodesep": "0.25"}
+
 #: Dashes and widths, never colour alone.
 _ARROWS = {
     Line.SOLID: {},
@@ -48,9 +55,11 @@ _OUTLINES = {
 }
 
 
-def write_dot(sheet: Sheet, *, title: str, notes: Sequence[str]) -> str:
+def write_dot(sheet: Sheet, *, title: str, notes: Sequence[str], down: bool = False) -> str:
     """The whole picture: title and notes on top, a frame per namespace of several boxes, arrows, legend."""
-    lines = [*_head([title, *notes]), *_boxes(sheet), *_arrows(strands(sheet)), *_wrapped(sheet), *_legend(sheet), "}"]
+    head = _head([title, *notes], down=down)
+    lines = [*head, *_boxes(sheet), *_arrows(strands(sheet), down=down), *_wrapped(sheet, down=down)]
+    lines += [*_legend(sheet, down=down), "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -60,13 +69,14 @@ def write_dot_text(lines: Sequence[str], *, title: str) -> str:
     return "\n".join([*_head([title]), f"  n0 {text};", "}"]) + "\n"
 
 
-def _head(lines: Sequence[str]) -> list[str]:
+def _head(lines: Sequence[str], *, down: bool = False) -> list[str]:
     graph = _attributes(
         label=_left(lines), labelloc="t", labeljust="l", fontname="Arial", fontsize="13", fontcolor=_INK,
-        rankdir="LR", ranksep="0.7", nodesep="0.14", bgcolor="white", color=_PALE,
+        **(_DOWN if down else _ACROSS), bgcolor="white", color=_PALE,
     )  # fmt: skip
     node = _attributes(fontname="Arial", fontsize="11", fontcolor=_INK, color=_GREY, height="0.3", margin="0.12,0.05")
-    edge = _attributes(fontname="Arial", fontsize="9", fontcolor=_GREY, color=_GREY, arrowsize="0.7")
+    ink = _INK if down else _GREY
+    edge = _attributes(fontname="Arial", fontsize="9", fontcolor=ink, color=_GREY, arrowsize="0.7")
     return ["digraph graphsec {", f"  graph {graph};", f"  node {node};", f"  edge {edge};"]
 
 
@@ -94,29 +104,33 @@ def _box(box: Box, *, clustered: bool) -> str:
 
 
 def _looks(style: Style) -> dict[str, str]:
-    rounded = style.shape == "rounded"
+    boxed = style.shape in ("rounded", "diagonals")
     looks = {
-        "shape": "box" if rounded else style.shape,
-        "style": "filled,rounded" if rounded else "filled",
+        "shape": "box" if boxed else style.shape,
+        "style": f"filled,{style.shape}" if boxed else "filled",
         "fillcolor": style.fill,
     }
+    if style.shape == "circle":
+        looks["margin"] = "0"
     return looks | ({"penwidth": "2.2"} if style.bold else {})
 
 
-def _arrows(drawn: Iterable[Strand]) -> Iterator[str]:
+def _arrows(drawn: Iterable[Strand], *, down: bool) -> Iterator[str]:
     for strand in drawn:
         link, words = strand.link, link_lines(strand.link)
-        looks = _ARROWS[link.style] | ({"label": _centred(words)} if words else {})
+        looks = _ARROWS[link.style] | ({"label": _beside(words) if down else _centred(words)} if words else {})
         looks |= {"dir": "both"} if strand.both else {}
         yield f"  n{link.tail} -> n{link.head}" + (f" {_attributes(**looks)};" if looks else ";")
 
 
-def _wrapped(sheet: Sheet) -> Iterator[str]:
+def _wrapped(sheet: Sheet, *, down: bool) -> Iterator[str]:
     """Unseen arrows put parts that nothing connects side by side."""
+    if down:
+        return iter(())
     return (f"  n{left} -> n{right} {_attributes(style='invis')};" for left, right in side_by_side(sheet))
 
 
-def _legend(sheet: Sheet) -> Iterator[str]:
+def _legend(sheet: Sheet, *, down: bool) -> Iterator[str]:
     kinds = drawn_kinds(sheet)
     if not kinds:
         return
@@ -125,15 +139,28 @@ def _legend(sheet: Sheet) -> Iterator[str]:
     columns = [column for column in columns if column]
     words = legend_lines(sheet, several="double")
     if words:
+        if down:
+            columns.append([])
         columns[-1].append(len(cells))
         cells.append(_attributes(label=_left(words), shape="plaintext", fontsize="10"))
     yield "  subgraph cluster_legend {"
     yield f"    graph {_attributes(label='Legend', style='dashed', fontsize='11')};"
     yield from (f"    k{number} {cell};" for number, cell in enumerate(cells))
     # Unseen arrows pull the entries into the columns of the picture.
-    for left, right in pairwise(columns):
+    below = _last(sheet) if down and len(sheet.boxes) > _NARROW else -1
+    for left, right in pairwise(columns) if below < 0 else ():
         yield from (f"    k{left[0]} -> k{number} {_attributes(style='invis')};" for number in right)
     yield "  }"
+    if below >= 0:
+        yield from (f"  n{below} -> k{number} {_attributes(style='invis')};" for number in range(len(cells)))
+
+
+def _last(sheet: Sheet) -> int:
+    """The box that all arrows lead to in the end: the only one that no arrow leaves, or one that is asked for; else -1."""
+    left = {link.tail for link in sheet.links if link.tail != link.head}
+    ends = [number for number in range(len(sheet.boxes)) if number not in left]
+    asked = [number for number in ends if sheet.boxes[number].marked]
+    return (asked or ends)[0] if asked or len(ends) == 1 else -1
 
 
 def _attributes(**values: str) -> str:
@@ -148,6 +175,11 @@ def _centred(lines: Iterable[str]) -> str:
 
 def _left(lines: Iterable[str]) -> str:
     return "".join(_escaped(line) + "\\l" for line in lines)
+
+
+def _beside(lines: Iterable[str]) -> str:
+    """The text of an arrow that leads down: clear of it."""
+    return _left(f"   {line}   " for line in lines)
 
 
 #: Graphviz also resolves HTML entities, in plain labels too.

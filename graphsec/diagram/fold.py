@@ -82,6 +82,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...]
     #: What the picture no longer tells; "" while all members of a box have the same arrows.
     lost: str = ""
+    #: False for a picture whose boxes all name their namespace themselves.
+    framed: bool = True
 
 
 class Strand(msgspec.Struct, frozen=True, gc=False):
@@ -109,10 +111,13 @@ def fold(
     by: Fold,
     max_nodes: int,
     max_arrows: int | None = None,
+    comfort: int | None = None,
 ) -> Sheet:
     """The graph folded ``by``; above ``max_nodes`` folded harder, and only as far as needed.
 
     What loses detail must pay in clarity: then arrows are at most half as many as ``max_nodes``.
+    Above ``comfort`` boxes, those of one kind with the same arrows are one whatever their namespaces, and then also those
+    with arrows to the same boxes, which loses detail.
     ``max_arrows`` is for webs, in which anything may lead to anything: more arrows than that fold it harder too.
     Raises UsageError for an unknown fold.
     """
@@ -122,6 +127,10 @@ def fold(
     for exact in _EXACT[by]:
         sheet = exact(sheet)
     lossy = _LOSSY[by]
+    if comfort is not None and lossy and len(sheet.boxes) > comfort:
+        sheet = _twins_and_bindings(_by_kind)(sheet)
+        if len(sheet.boxes) > comfort:
+            sheet = _alike(_by_kind)(sheet, len(sheet.boxes))
     if max_arrows is not None and lossy:
         fits = len(sheet.boxes) <= max_nodes and len(strands(sheet)) <= max_arrows
         return sheet if fits else _first_readable(sheet, _WEB_STEPS, max_nodes)

@@ -44,8 +44,8 @@ _OUTLINES = {
 _MARKED = "marked"
 
 
-def write_mermaid(sheet: Sheet, *, title: str, notes: Sequence[str]) -> str:
-    lines = ["flowchart LR", *_boxes(sheet), *_arrows(strands(sheet)), *_legend(sheet, [title, *notes])]
+def write_mermaid(sheet: Sheet, *, title: str, notes: Sequence[str], down: bool = False) -> str:
+    lines = [f"flowchart {'TB' if down else 'LR'}", *_boxes(sheet), *_arrows(strands(sheet)), *_legend(sheet, [title, *notes])]
     return "\n".join(lines) + "\n"
 
 

@@ -122,6 +122,8 @@ class Vertex(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=Tru
     inner: PortSet = NO_PORTS
     #: What the picture is about: never folded, and seen at once.
     marked: bool = False
+    #: Characters of a line of its label; 0 for any.
+    width: int = 0
 
 
 class Arrow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -176,10 +178,10 @@ STYLES = {
     DrawnKind.POD: Style(shape="component", mermaid=("[\\", "\\]"), fill=_RUNS, legend="Pod"),
     DrawnKind.NODE: Style(shape="house", mermaid=("[/", "\\]"), fill=_RUNS, legend="Node"),
     DrawnKind.SET: Style(
-        shape="trapezium", mermaid=("[[", "]]"), fill=_RUNS, legend="Every object of a kind", dotted=True
+        shape="diagonals", mermaid=("[[", "]]"), fill=_RUNS, legend="Every object of a kind", dotted=True
     ),
     DrawnKind.FOOTHOLD: Style(
-        shape="invtrapezium", mermaid=("[\\", "\\]"), fill=_RUNS, legend="Code that the attacker puts in", dotted=True
+        shape="underline", mermaid=("[\\", "\\]"), fill=_RUNS, legend="Attacker's code", dotted=True
     ),
     DrawnKind.ROLE_BINDING: Style(shape="cds", mermaid=("[/", "/]"), fill=_BINDING, legend="RoleBinding"),
     DrawnKind.CLUSTER_ROLE_BINDING: Style(

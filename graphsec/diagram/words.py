@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -43,8 +44,14 @@ def _name_lines(box: Box, *, clustered: bool) -> list[str]:
     width, listed = _room(box)
     if len(box.members) == 1:
         name = shorten(box.members[0].label, width)
-        return [f"{group}/{name}" if group else name]
+        label = f"{group}/{name}" if group else name
+        room = box.members[0].width
+        if group and room and len(label) > room:
+            return [f"{group}/", *_broken(name, room)]
+        return _broken(label, room)
     count = box.kind.count(_distinct(box))
+    if box.kind is DrawnKind.TOGETHER:
+        return [count]
     groups = {member.group for member in box.members}
     if len(groups) > 1:
         count += f" in {len(groups):,} namespaces"
@@ -52,6 +59,12 @@ def _name_lines(box: Box, *, clustered: bool) -> list[str]:
     else:
         names = [member.label for member in box.members]
     return [f"{group}: {count}" if group else count, *_few(list(dict.fromkeys(names)), listed, width)]
+
+
+def _broken(label: str, width: int) -> list[str]:
+    if not width or len(label) <= width:
+        return [label]
+    return textwrap.wrap(label, width, break_long_words=False, break_on_hyphens=False) or [label]
 
 
 def _flow_lines(box: Box) -> list[str]:
@@ -108,6 +121,8 @@ def _distinct(box: Box) -> int:
 
 
 def _room(box: Box) -> tuple[int, int]:
+    if box.kind in (DrawnKind.SET, DrawnKind.FOOTHOLD):
+        return _PERMISSION, _LISTED
     return (_PERMISSION, _PERMISSIONS) if box.kind is DrawnKind.PERMISSION else (_NAME, _LISTED)
 
 
@@ -159,6 +174,10 @@ def legend_lines(sheet: Sheet, *, several: str) -> list[str]:
         lines.append("two heads: the same in both directions")
     if any(len(box.members) > 1 for box in sheet.boxes):
         lines.append(f"{several} outline: several objects")
+    if any(box.kind is DrawnKind.TOGETHER for box in sheet.boxes):
+        lines.append("AND: takes all that leads to it")
+        if any(box.kind is DrawnKind.TOGETHER and len(box.members) > 1 for box in sheet.boxes):
+            lines.append("several ANDs: each takes its own part of what leads to them")
     if any(box.marked for box in sheet.boxes):
         lines.append("very thick outline: what was asked for")
     if any(box.members[0].framed for box in sheet.boxes):
@@ -204,6 +223,8 @@ def outline(isolation: Isolation | None) -> Outline:
 
 def frames(sheet: Sheet) -> list[str]:
     """Namespaces worth a frame: mostly those with several boxes, as a single box names its namespace itself."""
+    if not sheet.framed:
+        return []
     counts = Counter(box.group for box in sheet.boxes if box.group)
     asked = {box.group for box in sheet.boxes if box.group and box.members[0].framed}
     return sorted(asked | {group for group, count in counts.items() if count > 1})
@@ -212,7 +233,7 @@ def frames(sheet: Sheet) -> list[str]:
 def what_was_done(sheet: Sheet) -> list[str]:
     """Every fold, hiding or cut in plain sentences."""
     folded = [box for box in sheet.boxes if len(box.members) > 1]
-    bindings = {binding for link in sheet.links for binding in link.via}
+    bindings = {binding for link in sheet.links if not link.steps for binding in link.via}
     cut = any(len(safe(member.label)) > _room(box)[0] for box in sheet.boxes for member in box.members[: _room(box)[1]])
     lines = []
     if folded:
@@ -227,7 +248,11 @@ def what_was_done(sheet: Sheet) -> list[str]:
     return lines
 
 
-def too_large(sheet: Sheet, *, limit: str) -> list[str]:
+#: How to get a picture of a part of what is too large.
+_ADVICE = "narrow the question (-n NAMESPACE, TYPE/NAME), another --fold, or --max-nodes N"
+
+
+def too_large(sheet: Sheet, *, limit: str, advice: str = "") -> list[str]:
     """Instead of a picture above a limit: what there is, and how to get a picture."""
     kinds = Counter(dict.fromkeys(DrawnKind, 0))
     for box in sheet.boxes:
@@ -235,5 +260,5 @@ def too_large(sheet: Sheet, *, limit: str) -> list[str]:
     return [
         f"{len(sheet.boxes):,} nodes and {len(sheet.links):,} arrows after folding, more than {limit}",
         *(f"  {kind.count(count)}" for kind, count in kinds.items() if count),
-        "to see it: narrow the question (-n NAMESPACE, TYPE/NAME), another --fold, or --max-nodes N",
+        f"to see it: {advice or _ADVICE}",
     ]

@@ -3,6 +3,7 @@
 from graphsec.loading.assemble import Input, LoadOptions, load_cluster
 from graphsec.loading.defaults import all_default_objects, default_objects, with_defaults
 from graphsec.loading.documents import Limits
+from graphsec.loading.entries import load_entries
 from graphsec.loading.memberships import load_memberships
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "all_default_objects",
     "default_objects",
     "load_cluster",
+    "load_entries",
     "load_memberships",
     "with_defaults",
 ]

@@ -34,6 +34,8 @@ class FactKind(enum.StrEnum):
     #: Code runs in any pod on the node, by its kubelet.
     NODE_PODS = "NodePods"
     INTERNET = "Internet"
+    #: A connection to a workload that can be taken over by it.
+    PORT = "Port"
     # Things that can be read.
     SECRET = "Secret"
     #: What such a pod mounts: the token of its account, Secrets.
@@ -107,6 +109,7 @@ _WORDS: Mapping[FactKind, Callable[[Fact], str]] = {
     FactKind.NEW_IMAGES: lambda fact: f"new images for the pods {_where(fact)}",
     FactKind.CLUSTER: lambda fact: "cluster-admin",
     FactKind.INTERNET: lambda fact: "internet",
+    FactKind.PORT: lambda fact: f"a connection to {fact.name} in {fact.namespace}",
     FactKind.POWER: lambda fact: (
         fact.power + (f" {fact.name!r}" if fact.name else "") + (f" in {fact.namespace}" if fact.namespace else "")
     ),
@@ -141,6 +144,7 @@ ASSUMPTIONS: Mapping[str, str] = {
     "CONTROL-PLANE": "a node of the control plane is among the nodes, and not run by a provider",
     "ACCOUNT-EXISTS": "a ServiceAccount exists that only a binding names",
     "WORKLOAD-EXISTS": "an object to change exists that the input does not show",
+    "HEURISTIC": "the step is a rule of thumb: what the mount or field gives depends on the node",
     "WRITER": "somebody with the right writes such an object later",
     "GROUP-MEMBERS": "the namespace is created under the name that the binding waits for",
 }
@@ -207,6 +211,8 @@ class Example:
     #: (old, new): the old text stands once in the manifests.
     edit: tuple[str, str] | None = None
     k8s_version: str = "1.36"
+    #: An entries file: what is marked as exploitable over the network.
+    entries: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

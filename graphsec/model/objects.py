@@ -88,6 +88,8 @@ class Taint(msgspec.Struct, frozen=True, gc=False):
 
 class NodeSpec(msgspec.Struct, frozen=True, gc=False):
     taints: tuple[Taint, ...] | None = None
+    #: Names the machine in its cloud, e.g. `aws:///eu-central-1a/i-1`.
+    provider_id: str = msgspec.field(name="providerID", default="")
 
 
 class NodeStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):

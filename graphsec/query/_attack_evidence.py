@@ -301,6 +301,14 @@ class Grounds:
         if loaded is not None:
             yield self._field(loaded.ref, "spec", "a path on a node")
 
+    def link(self, premises: list[Fact], head: Fact) -> Iterator[Ground]:
+        """What marks the workload, and over which ports it is reached."""
+        port = head if head.kind is K.PORT else premises[0]
+        for link in self._drawing.links:
+            if (f"{link.target.kind}/{link.target.name}", link.target.namespace) == (port.name, port.namespace):
+                yield Ground(object=link.target, field="ports", value=f"{link.ports}: {link.reason}", place=link.mark)
+                return
+
     def level(self, premises: list[Fact], head: Fact) -> Iterator[Ground]:
         """What Pod Security enforces where a pod with host access is made."""
         namespace = premises[0].namespace
@@ -323,6 +331,7 @@ _GROUNDS: dict[str, Find] = {
     "token-secret-read": Grounds.token_secret,
     "sa-squat": Grounds.waiting,
     "namespace-squat": Grounds.waiting,
+    "network-reach": Grounds.link,
     "pvc-existing-hostpath": Grounds.host_claim,
     "workload-create-to-node": Grounds.level,
     "dangling-role-ref": Grounds.missing_role,

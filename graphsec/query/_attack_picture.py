@@ -7,13 +7,13 @@ left out: the pods of a namespace between all pods and one of them, the files of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, EVERYTHING, parse_role
+from graphsec.compile.attacks.joins import SOME_NODE
 from graphsec.diagram import Arrow, Diagram, DrawnKind, Fold, Line, Vertex, draw
 from graphsec.model.attack import Fact, FactKind
 from graphsec.model.ref import Ref
@@ -22,9 +22,13 @@ from graphsec.query._grants import vertex as object_vertex
 if TYPE_CHECKING:
     from graphsec.compile import World
     from graphsec.query._answer import Answer
+    from graphsec.query._attack_ends import End
+    from graphsec.query.graph import Edge
     from graphsec.query.paths import AttackPath, Step
 
 K = FactKind
+#: Nodes that a page shows well, and characters of a line in them.
+_COMFORT, _WIDTH = 20, 26
 #: Rules whose steps are mere structure.
 _STRUCTURE = frozenset({"containment", "implicit-group"})
 _KINDS = {
@@ -69,6 +73,13 @@ def draw_path(path: AttackPath) -> tuple[list[Vertex], list[Arrow]]:
     return sketch.parts()
 
 
+def draw_steps(steps: Iterable[Step]) -> tuple[list[Vertex], list[Arrow]]:
+    """Steps that need not be a proof."""
+    sketch = Sketch()
+    sketch.add_steps(steps)
+    return sketch.parts()
+
+
 def draw_paths(answer: Answer[Any], fold: Fold, max_nodes: int) -> Diagram:
     """The proofs of an answer, whose items are paths or have one, as one picture."""
     paths = [path for item in answer.items if (path := getattr(item, "path", item)) is not None]
@@ -77,7 +88,32 @@ def draw_paths(answer: Answer[Any], fold: Fold, max_nodes: int) -> Diagram:
     return _diagram(sketch, answer, fold, max_nodes)
 
 
-def _diagram(sketch: Sketch, answer: Answer[Any], fold: Fold, max_nodes: int) -> Diagram:
+def draw_edges(answer: Answer[Edge], focus: End | None, fold: Fold, max_nodes: int) -> Diagram:
+    """A part of the attack graph, and what it is the part around."""
+    sketch = Sketch()
+    sketch.add_steps(edge.step for edge in answer.items)
+    if focus is not None:
+        sketch.add_source(focus.text, focus.facts, marked=True)
+    if focus is not None:
+        return _diagram(sketch, answer, fold, max_nodes)
+    # No picture of a whole graph that hides who leads where tells anything: the numbers do.
+    whole = _diagram(sketch, answer, fold, max_nodes, comfort=None)
+    return _diagram(sketch, answer, "none", max_nodes, comfort=None) if whole.sheet.lost else whole
+
+
+def draw_focus(world: World, text: str, hops: int, fold: Fold, max_nodes: int) -> Diagram:
+    """The attack graph within ``hops`` steps of what ``text`` names; the whole graph where that is "".
+
+    Raises UsageError for what the graph does not hold.
+    """
+    from graphsec.query.graph import Graph
+
+    return Graph(focus=text, hops=hops).answer(world).diagram(fold, max_nodes)
+
+
+def _diagram(
+    sketch: Sketch, answer: Answer[Any], fold: Fold, max_nodes: int, *, comfort: int | None = _COMFORT
+) -> Diagram:
     vertices, arrows = sketch.parts()
     return draw(
         vertices,
@@ -85,6 +121,9 @@ def _diagram(sketch: Sketch, answer: Answer[Any], fold: Fold, max_nodes: int) ->
         title=answer.question.command(),
         fold=fold,
         max_nodes=max_nodes,
+        comfort=comfort,
+        framed=False,
+        down=True,
         notes=answer.picture_notes if vertices else ("nothing to draw", *answer.picture_notes),
     )
 
@@ -98,14 +137,16 @@ def fact_vertex(fact: Fact) -> Vertex:
     if fact.kind is K.GRANT:
         role = parse_role(fact.name)
         kind = DrawnKind.CLUSTER_ROLE if role.kind == "ClusterRole" else DrawnKind.ROLE
-        return Vertex(key=key, label=_grant_words(fact, role), kind=kind)
+        return Vertex(key=key, label=_grant_words(fact, role), kind=kind, width=_WIDTH)
     kind = _KINDS.get(fact.kind, DrawnKind.OTHER)
     if kind is DrawnKind.POD and fact.power:
         kind = DrawnKind.WORKLOAD
+    if fact == SOME_NODE:
+        return Vertex(key=key, label="some node", kind=DrawnKind.NODE)
     if fact.kind not in _NAMED:
-        return Vertex(key=key, label=str(fact), kind=kind)
+        return Vertex(key=key, label=str(fact), kind=kind, width=_WIDTH)
     like = " (or its like)" if fact.kind is K.PODS_LIKE else ""
-    return Vertex(key=key, label=fact.name + like, kind=kind, group=fact.namespace)
+    return Vertex(key=key, label=fact.name + like, kind=kind, group=fact.namespace, width=_WIDTH)
 
 
 def _grant_words(fact: Fact, role: Ref) -> str:

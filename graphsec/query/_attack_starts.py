@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphsec.compile import World
 from graphsec.compile.attacks import AttackGraph
+from graphsec.compile.attacks.gains import pod_fact
 from graphsec.model.ref import Ref, ref_order
 from graphsec.query._attack_ends import End, start
 
@@ -13,6 +14,15 @@ def all_starts(world: World, graph: AttackGraph, *, include_builtin: bool = Fals
     subjects = dict.fromkeys(sorted({*world.access.subjects, *_accounts(graph)}, key=ref_order))
     kept = [subject for subject in subjects if include_builtin or not is_builtin(world, subject)]
     return [start(str(subject), world, graph) for subject in kept], len(subjects) - len(kept)
+
+
+def pods(graph: AttackGraph) -> list[End]:
+    """One start for each kind of pod: those that differ in nothing but name and node are one."""
+    found = {}
+    for kind in graph.drawing.inventory.kinds:
+        text = f"{kind.ref.kind}/{kind.namespace}/{kind.ref.name}"
+        found[text] = End(text, (pod_fact(kind),))
+    return [found[text] for text in sorted(found)]
 
 
 def _accounts(graph: AttackGraph) -> list[Ref]:

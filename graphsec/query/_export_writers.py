@@ -106,15 +106,20 @@ def write_node_link(world: World) -> Iterator[str]:
 
 
 def write_opengraph(world: World) -> Iterator[str]:
-    """BloodHound compares ids in upper case, and keeps one of several edges of a kind between the same nodes."""
+    """BloodHound compares ids in upper case, and keeps the last of several edges of a kind between the same nodes: that
+    should be the one that assumes least."""
     sheet = Sheet(world, fold=str.upper)
     yield f'{{"metadata": {{"source_kind": "{BASE}"}},\n"graph": {{"nodes": [\n'
     yield from _listed(
         {"id": node.id, "kinds": list(labels(node)), "properties": node.attributes} for node in sheet.nodes()
     )
     yield '],\n"edges": [\n'
-    yield from _listed(_opengraph_edge(edge) for edge in sheet.edges())
+    yield from _listed(_opengraph_edge(edge) for edge in sorted(sheet.edges(), key=_assumed, reverse=True))
     yield "]}}\n"
+
+
+def _assumed(edge: EdgeRow) -> int:
+    return len(edge.attributes.get("assumptions", "").split())
 
 
 def _opengraph_edge(edge: EdgeRow) -> dict[str, Any]:

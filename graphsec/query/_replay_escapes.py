@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from graphsec.model.attack import FactKind
-from graphsec.model.objects import Container, PodSpec, SecurityContext, VolumeMount
+from graphsec.model.objects import Container, HostPath, PodSpec, SecurityContext, Volume, VolumeMount
 
 K = FactKind
 Needs = tuple[str, ...]
@@ -58,6 +58,21 @@ CONTROL_PLANE_KEYS = (
 _HARMLESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/proc", "/var/log")
 _MORE_HARMLESS = ("/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
 _ROOT_CAPABILITIES = ("SYS_RAWIO", "BPF", "SYS_BOOT")
+#: Writing there runs code as root; of the second, if they are mounted themselves or with what holds them.
+_RUN_BY_NODE = (
+    "/etc/cron.d",
+    "/etc/systemd",
+    "/etc/kubernetes/manifests",
+    "/opt/cni/bin",
+    "/usr/bin",
+    "/bin",
+    "/lib/modules",
+    "/usr/lib/modules",
+    "/root/.ssh",
+)
+_HELD_BY_NODE = ("/var/lib/kubelet", "/root", "/dev")
+#: The driver for gitRepo volumes is off from this minor on.
+_NO_GIT_REPO = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,9 @@ class Field:
     pointer: str
     value: Any
     container: Container | None
+    #: Paths on the node that claims of the pod's namespace are bound to.
+    claims: Mapping[str, str]
+    minor: int
 
     @property
     def context(self) -> SecurityContext:
@@ -77,7 +95,7 @@ class Field:
         return re.sub(r"\[\d+\]", "", self.pointer).endswith(tails)
 
 
-def resolve(spec: PodSpec, pointer: str) -> Field | None:
+def resolve(spec: PodSpec, pointer: str, claims: Mapping[str, str], minor: int) -> Field | None:
     """The field that a pointer such as `spec.containers[0].securityContext.privileged` names, None without one."""
     value: Any = spec
     container = None
@@ -92,7 +110,7 @@ def resolve(spec: PodSpec, pointer: str) -> Field | None:
         if value is None:
             return None
         container = value if isinstance(value, Container) else container
-    return Field(spec, pointer, value, container)
+    return Field(spec, pointer, value, container, claims, minor)
 
 
 def opens(rule: str, kind: FactKind, field: Field) -> Needs | None:
@@ -103,7 +121,19 @@ def opens(rule: str, kind: FactKind, field: Field) -> Needs | None:
         return None
     if field.spec.os is not None and field.spec.os.name == "windows" and rule not in _ON_WINDOWS:
         return None
-    return (*needs, *(_doubts(field) if not _is_by_position(rule, field) else ()))
+    doubts = _doubts(field) if not _is_by_position(rule, field) else ()
+    return (*needs, *doubts, *(("HEURISTIC",) if _is_guess(rule, field) else ()))
+
+
+def _is_guess(rule: str, field: Field) -> bool:
+    """A rare field, a path that only the node knows, or one where writing need not run code (attacks.md §3.6, H)."""
+    if rule == "escape-rare-field":
+        return True
+    if not isinstance(field.value, VolumeMount):
+        return False
+    path = _host_path(field)
+    listed = _exposing(*_RUN_BY_NODE)(path, field.value) or _holding(*_HELD_BY_NODE)(path, field.value)
+    return "*" in path or (rule == "hostpath-write" and not listed)
 
 
 def _doubts(field: Field) -> Iterator[str]:
@@ -221,12 +251,15 @@ def _mount(accepts: Callable[[str, VolumeMount], bool], *needs: str) -> Judge:
 
 def _host_path(field: Field) -> str:
     volume = next((found for found in field.spec.volumes or () if found.name == field.value.name), None)
-    if volume is None or volume.host_path is None or not volume.host_path.path:
+    claim = volume.persistent_volume_claim if volume else None
+    claimed = field.claims.get(claim.claim_name or "", "") if claim else ""
+    written = volume.host_path.path if volume and volume.host_path else claimed
+    if not written:
         return ""
     within = field.value.sub_path or re.sub(r"\$\([^)]*\)", "*", field.value.sub_path_expr or "")
-    if re.match(r"[A-Za-z]:|\\\\", volume.host_path.path):
-        return volume.host_path.path
-    path = posixpath.normpath(posixpath.join("/", volume.host_path.path.lstrip("/"), within.lstrip("/")))
+    if re.match(r"[A-Za-z]:|\\\\", written):
+        return written
+    path = posixpath.normpath(posixpath.join("/", written.lstrip("/"), within.lstrip("/")))
     # `/var/run` is a link to `/run`.
     return path.removeprefix("/var") if (path + "/").startswith("/var/run/") else path
 
@@ -266,6 +299,17 @@ def _harmful(path: str, mount: VolumeMount) -> bool:
     return not mount.read_only and not path.endswith(".sock") and not harmless
 
 
+def opens_node(path: str) -> bool:
+    """Whether a writable mount of a path on the node is sure to open it."""
+    mount = VolumeMount(name="v", mount_path="/v")
+    volume = Volume(name="v", host_path=HostPath(path))
+    spec = PodSpec(containers=(Container(volume_mounts=(mount,)),), volumes=(volume,))
+    field = resolve(spec, "spec.containers[0].volumeMounts[0]", {}, 0)
+    by_mount = ("hostpath-write", "runtime-socket", "escape-core-pattern")
+    found = (opens(rule, K.NODE, field) for rule in by_mount) if field else ()
+    return any(needs is not None and "HEURISTIC" not in needs for needs in found)
+
+
 # -- Rare fields ---------------------------------------------------------------------------------------------------
 
 
@@ -278,7 +322,8 @@ def _rare(field: Field) -> Needs | None:
         return ()
     if isinstance(field.value, VolumeMount):
         volumes = [volume for volume in field.spec.volumes or () if volume.name == field.value.name]
-        return ("NODE-OS",) if any(volume.git_repo is not None for volume in volumes) else None
+        git = any(volume.git_repo is not None for volume in volumes) and field.minor < _NO_GIT_REPO
+        return ("NODE-OS",) if git else None
     if field.spec.host_users is False:
         return None
     return _any(*(_capability(name) for name in _ROOT_CAPABILITIES))(field)

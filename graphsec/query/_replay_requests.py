@@ -195,6 +195,7 @@ POWERS: Mapping[str, Power] = {
     "write new clusterroles": Power(author("clusterroles"), cluster=True),
     "write new roles": Power(author("roles")),
     # Pods to be removed and nodes to be closed are all but a few, and logs are those of whatever pod it is.
+    "remove nodes": Power(to("delete", resource="nodes"), cluster=True),
     "remove pods": Power((*to("delete", resource="pods"), *to("create", resource="pods", sub="eviction"))),
     "change nodes": Power((*change("nodes"), *change("nodes", sub="status")), cluster=True),
     "read pods' logs": Power(to("get", resource="pods", sub="log")),

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from graphsec.algebra.ports import PortSet
 from graphsec.compile import AccessIndex, World
 from graphsec.compile.access import grant_access
 from graphsec.compile.pod_security import Enforcement, Level, admits, enforcement, violations
 from graphsec.model.coverage import RBAC_KINDS, State
+from graphsec.model.entries import Entry
 from graphsec.model.objects import MIRROR, Container, Loaded, Pod, PodMetadata, PodSpec
 from graphsec.model.rbac import Binding, Role
 from graphsec.model.ref import Ref
@@ -32,6 +34,7 @@ _API_SERVER = "https://kubernetes.default.svc"
 TOKEN_TYPE, BOOTSTRAP_TYPE = "kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"
 _DISUSED = "kubernetes.io/legacy-token-invalid-since"
 UNKNOWN_NODE = "of "
+_METADATA = "169.254.169.254"
 
 
 class Place(NamedTuple):
@@ -195,6 +198,38 @@ class View:
         annotations = loaded.body.metadata.annotations
         return (annotations.service_account_name or "") if annotations else ""
 
+    @cached_property
+    def _claims(self) -> dict[str, dict[str, str]]:
+        """namespace -> claim -> the path on a node that it is bound to."""
+        volumes = {loaded.ref.name: loaded.body.spec for loaded in self.cluster.of("PersistentVolume")}
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for loaded in self.cluster.of("PersistentVolumeClaim"):
+            spec = volumes.get(loaded.body.spec.volume_name or "") if loaded.body.spec else None
+            if spec is not None and spec.path:
+                found[loaded.ref.namespace or ""][loaded.ref.name] = spec.path
+        return found
+
+    def claims(self, namespace: str) -> dict[str, str]:
+        """Claims of a namespace whose volume is a path on a node."""
+        return self._claims.get(namespace, {})
+
+    def claimed_paths(self, namespace: str) -> Iterator[str]:
+        """Also of volumes that are reserved for a claim to be made."""
+        yield from self.claims(namespace).values()
+        for loaded in self.cluster.of("PersistentVolume"):
+            spec = loaded.body.spec
+            if spec and spec.path and spec.claim_ref and spec.claim_ref.namespace == namespace:
+                yield spec.path
+
+    def free_paths(self) -> Iterator[str]:
+        """Paths of volumes that any claim may name."""
+        claims = self.cluster.of("PersistentVolumeClaim")
+        taken = {loaded.body.spec.volume_name for loaded in claims if loaded.body.spec}
+        for loaded in self.cluster.of("PersistentVolume"):
+            spec = loaded.body.spec
+            if spec and spec.path and not spec.claim_ref and loaded.ref.name not in taken:
+                yield spec.path
+
     # -- Pods and nodes -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -240,8 +275,12 @@ class View:
             return bool(node) and place.node == node
         return not place.node and any(alike(place, other) for other in self.on_node(node))
 
+    @cached_property
+    def node_names(self) -> frozenset[str]:
+        return frozenset(loaded.ref.name for loaded in self.cluster.of("Node")) | frozenset(filter(None, self._by_node))
+
     def has_node(self, node: str) -> bool:
-        return self.exists(Ref("Node", node)) or any(place.live or place.node for place in self._by_node.get(node, ()))
+        return node in self.node_names
 
     @cached_property
     def finished(self) -> list[Loaded]:
@@ -256,6 +295,13 @@ class View:
         marks = {*(loaded.body.metadata.labels or {}), *(taint.key for taint in taints)}
         return not _CONTROL_PLANE.isdisjoint(marks)
 
+    def labels(self, place: Place) -> dict[str, str]:
+        """Those of a pod, or of the template that makes it."""
+        loaded = self.object(place.ref)
+        template = getattr(loaded.body, "template", None) if loaded else None
+        metadata = template.metadata if template else loaded.body.metadata if loaded else None
+        return (metadata.labels or {}) if metadata else {}
+
     def holds_token(self, place: Place) -> bool:
         """S-92: a token of the pod's account for the API server is in one of its containers."""
         spec = place.spec
@@ -269,6 +315,64 @@ class View:
             asked = account.body.automount_service_account_token if account else None
         main = (*(spec.containers or ()), *(spec.init_containers or ()))
         return asked is not False and any(not _mounts_at(container, _DEFAULT_TOKEN) for container in main)
+
+
+    # -- The network --------------------------------------------------------------------------------------------
+
+    def is_of(self, place: Place, workload: Ref) -> bool:
+        """Whether a pod is a workload's: by its owners, or by the name that controllers give."""
+        ref = place.ref
+        return ref.namespace == workload.namespace and (ref == workload or ref.name.startswith(f"{workload.name}-"))
+
+    def _entries(self, workload: Ref) -> list[Entry]:
+        places = [place for place in self.in_namespace(workload.namespace or "") if self.is_of(place, workload)]
+        images = tuple(each.image or "" for place in places for each in place.spec.all_containers)
+        refs = (workload, *(place.ref for place in places))
+        return [entry for entry in self.world.entries if any(entry.matches(ref, images) for ref in refs)]
+
+    def marks(self, workload: Ref) -> bool:
+        """Whether somebody says that a workload can be taken over by its ports."""
+        return bool(self._entries(workload))
+
+    def reaches(self, source: Place | None, workload: Ref) -> bool:
+        """Whether a pod, or the internet, may open a connection to a marked port."""
+        flows = self._flows_to(workload)
+        ports = [number for entry in self._entries(workload) for number in (entry.ports or (0,))]
+        return any(
+            (origin is None) is (source is None)
+            and (source is None or (origin is not None and self.is_of(source, origin)))
+            and any(open_ & (PortSet.of("TCP", port) if port else PortSet.of("TCP")) for port in ports)
+            for origin, open_ in flows
+        )
+
+    def _flows_to(self, workload: Ref) -> list[tuple[Ref | None, PortSet]]:
+        """(origin, ports): None is the internet."""
+        found = self._flows.get(workload)
+        if found is None:
+            from graphsec.query.exposed import Exposed
+            from graphsec.query.reach import Reach
+
+            word = f"{workload.namespace}/{workload.name}[{workload.kind}]"
+            found = [(flow.source.ref, flow.ports) for flow in Reach(destination=word).answer(self.world) if flow.source.ref]
+            found += [
+                (None, exposure.ports)
+                for exposure in Exposed().answer(self.world)
+                if exposure.workload == workload and exposure.origin == "internet" and exposure.verdict != "no"
+            ]
+            self._flows[workload] = found
+        return found
+
+    @cached_property
+    def _flows(self) -> dict[Ref, list[tuple[Ref | None, PortSet]]]:
+        return {}
+
+    def reaches_metadata(self, place: Place) -> bool:
+        """Whether policies leave the way to the cloud's metadata service open."""
+        from graphsec.query.can_reach import CanReach
+
+        ref = place.ref
+        question = CanReach(source=f"{ref.namespace}/{ref.name}[{ref.kind}]", destination=_METADATA, port=80)
+        return all(found.verdict != "no" for found in question.answer(self.world))
 
 
 def parse_ref(text: str) -> Ref:
@@ -297,6 +401,17 @@ def _asks_for_token(spec: PodSpec, volume_name: str) -> bool:
     tokens = (source.service_account_token for source in sources)
     mounted = any(mount.name == volume_name for each in spec.all_containers for mount in each.volume_mounts or ())
     return mounted and any(token is not None and _is_for_api(token.audience or "") for token in tokens)
+
+
+def has_foreign_token(spec: PodSpec) -> bool:
+    """Whether a container holds a token that is meant for somebody else than the API server."""
+    mounted = {mount.name for container in spec.all_containers for mount in container.volume_mounts or ()}
+    return any(
+        source.service_account_token is not None and not _is_for_api(source.service_account_token.audience or "")
+        for volume in spec.volumes or ()
+        if volume.name in mounted and volume.projected
+        for source in volume.projected.sources or ()
+    )
 
 
 def _is_for_api(audience: str) -> bool:

@@ -107,7 +107,7 @@ class Blast:
         """Raises InputError without any RBAC object, UsageError for a start that is not known."""
         complete, warnings = require(world, self.ask)
         check_assumptions(self.assume)
-        search = Search(world, frozenset(self.assume))
+        search = Search(world, frozenset(self.assume), clouds=True)
         given = start(self.source, world, search.graph)
         starts = [number for fact in given.facts if (number := search.number(fact)) >= 0]
         derived = search.graph.horn.derivation(starts)

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from graphsec.compile import World
-from graphsec.compile.attacks import AttackGraph
+from graphsec.compile.attacks import AttackGraph, Link
 from graphsec.compile.attacks.drawing import DEAR
 from graphsec.errors import UsageError
 from graphsec.graph.horn import FAR, Proof
 from graphsec.model.attack import ASSUMPTIONS, Fact, FactKind
 from graphsec.model.ref import Ref, Source
 from graphsec.query._answer import Answer
-from graphsec.query._attack_ends import End, goal, start
+from graphsec.query._attack_ends import SINKS, End, goal, start
 from graphsec.query._attack_evidence import Ground, Grounds
-from graphsec.query._attack_starts import all_starts
+from graphsec.query._attack_starts import all_starts, pods
 from graphsec.query._needs import require
 from graphsec.query._words import flag
 
@@ -151,7 +151,8 @@ def _has_rule(ground: Ground) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """``source`` "all" is every subject of a binding and every ServiceAccount that the operator has made."""
+    """``source`` "all" is every subject of a binding and every ServiceAccount that the operator has made, "pods" every kind
+    of pod; ``target`` "" is each of the default sinks."""
 
     ask: ClassVar[str] = "paths"
     source: str
@@ -160,6 +161,8 @@ class Paths:
     assume: tuple[str, ...] = ()
     #: Bindings, rule ids, or steps written `A -> B`, as if they were not.
     without: tuple[str, ...] = ()
+    #: Further targets beside the default ones, where ``target`` is "".
+    sinks: tuple[str, ...] = ()
     include_builtin: bool = False
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
@@ -167,7 +170,8 @@ class Paths:
         return (*base, "ASSUMES", "WHERE") if wide else base
 
     def command(self) -> str:
-        words = f"paths {shlex.quote(self.source)} {shlex.quote(self.target)}"
+        words = f"paths {shlex.quote(self.source)}{f' {shlex.quote(self.target)}' if self.target else ''}"
+        words += "".join(flag("--sink", name) for name in self.sinks)
         words += flag("-k", str(self.k)) if self.k > 1 else ""
         words += "".join(flag("--assume", name) for name in self.assume)
         return words + "".join(flag("--without", name) for name in self.without)
@@ -186,28 +190,34 @@ class Paths:
         complete, warnings = require(world, self.ask)
         check_assumptions(self.assume)
         world = without(world, [name for name in self.without if "/" in name and "->" not in name])
-        search = Search(world, frozenset(self.assume))
+        search = Search(world, frozenset(self.assume), clouds=self.target.startswith("CloudIdentity/"))
         banned = search.banned([name for name in self.without if "/" not in name or "->" in name])
-        end = goal(self.target, world, search.graph)
+        targets = (self.target,) if self.target else (*SINKS, *self.sinks)
+        ends = [goal(target, world, search.graph) for target in targets]
         items: list[AttackPath] = []
         left_out = 0
         if self.source == "all":
             starts, left_out = all_starts(world, search.graph, include_builtin=self.include_builtin)
         else:
-            starts = [start(self.source, world, search.graph)]
-        reachable = search.reachable(end)
-        for given in starts:
-            if any(fact in reachable for fact in given.facts):
-                items += search.paths(given, end, k=self.k, banned=banned)
-        if self.source == "all":
-            items.sort(key=lambda path: (path.verdict != PROVED, path.hops, path.source))
+            starts = pods(search.graph) if self.source == "pods" else [start(self.source, world, search.graph)]
+        for end in ends:
+            reachable = search.reachable(end)
+            found = [
+                path
+                for given in starts
+                if any(fact in reachable for fact in given.facts)
+                for path in search.paths(given, end, k=self.k, banned=banned)
+            ]
+            if len(starts) > 1:
+                found.sort(key=lambda path: (path.verdict != PROVED, path.hops, path.source))
+            items += found
         return Answer(
             question=self,
             items=tuple(items),
             complete=complete,
             coverage=world.coverage,
             diagnostics=world.diagnostics,
-            notes=tuple(search.notes(items, end)),
+            notes=tuple(dict.fromkeys(note for end in ends for note in search.notes(items, end))),
             warnings=warnings,
             left_out=left_out,
             picture=_picture,
@@ -237,13 +247,25 @@ def without(world: World, refs: Collection[str]) -> World:
     return world.without({known[text] for text in refs})
 
 
+def single_cuts(world: World, question: Paths, path: AttackPath) -> list[Ref]:
+    """The bindings of a path without which no other path is left, each tried by closing the graph without it."""
+    found = []
+    for binding in dict.fromkeys(ground.binding for ground in path.because if ground.binding):
+        if binding in world.cluster.inventory:
+            search = Search(world.without({binding}), frozenset(question.assume))
+            given = start(question.source, world, search.graph)
+            if not search.paths(given, goal(question.target, world, search.graph)):
+                found.append(binding)
+    return found
+
+
 class Search:
     """Proofs in one graph."""
 
-    def __init__(self, world: World, granted: frozenset[str] = frozenset()) -> None:
+    def __init__(self, world: World, granted: frozenset[str] = frozenset(), *, clouds: bool = False) -> None:
         self.world = world
         self.granted = granted
-        self.graph: AttackGraph = world.attacks.graph(granted)
+        self.graph: AttackGraph = world.attacks.graph(granted, _links(world, clouds=clouds))
         #: Tells apart proofs of equal cost, in the order in which they are found.
         self._turn = count()
         self._grounds = Grounds(self.graph, self._source_of)
@@ -337,6 +359,15 @@ class Search:
         for name in assumed:
             yield f"{name}: {ASSUMPTIONS[name]}"
         yield "authorizers Node and RBAC are assumed, and no other"
+
+
+def _links(world: World, *, clouds: bool) -> frozenset[Link]:
+    """Nothing is asked of the network, which costs a compilation of its own, where nothing depends on it."""
+    if not world.entries and not (clouds and world.attacks.inventory.machines):
+        return frozenset()
+    from graphsec.query._attack_network import links
+
+    return links(world, metadata=clouds)
 
 
 class _Useful(Collection[Fact]):

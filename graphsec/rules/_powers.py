@@ -215,6 +215,7 @@ WRITE_MUTATING_POLICIES = Power(
 EVICT_PODS = Power(
     "remove pods", (*doing("delete", resource="pods"), *doing("create", resource="pods", sub="eviction"))
 )
+REMOVE_NODES = Power("remove nodes", doing("delete", resource="nodes"), Scope.CLUSTER)
 CORDON_NODES = Power("change nodes", (*changing("nodes"), *changing("nodes", sub="status")), Scope.CLUSTER)
 CHANGE_CONFIGMAPS = Power("change configmaps", changing("configmaps"))
 CREATE_SNAPSHOTS = Power("create volume snapshots", creating("volumesnapshots", "snapshot.storage.k8s.io"))

@@ -1,4 +1,4 @@
-"""Use a field of a pod that few know to weaken it.
+"""Leave a container through a field that few know.
 
 What it is:
 Beside the well-known fields there are others that let a container out or loosen it. Each does something else, so each
@@ -16,8 +16,7 @@ may end in root are a step to the node. Capabilities count only if they are adde
 driver of gitRepo volumes is off from 1.33 on.
 
 Fix:
-Enforce the level baseline, which forbids all but `volumeDevices`, `Bidirectional` (privileged containers only) and
-gitRepo.
+Enforce the level baseline, which forbids most of them; raw devices, gitRepo volumes and DAC_OVERRIDE pass it.
 
 References:
 - https://kubernetes.io/docs/concepts/security/pod-security-standards/
@@ -47,7 +46,7 @@ _GIT += "  volumes: [{name: git, gitRepo: {repository: https://git.example.com/x
 
 RULE = Rule(
     id="escape-rare-field",
-    title="Use a field of a pod that few know to weaken it",
+    title="Leave a container through a field that few know",
     family="escape",
     severity="medium",
     confidence=Confidence.HEURISTIC,

@@ -64,7 +64,7 @@ RULE = Rule(
             manifests=_MANIFESTS.replace("/opt/cni/bin", "/srv/data"),
             start="Pod/shop/web",
             goal="Node/worker-1",
-            verdict="proved",
+            verdict="conditional",
             edit=("/srv/data", "/etc/localtime"),
         ),
         Example(

@@ -40,11 +40,11 @@ spec: {nodeName: worker-1, containers: [{name: web, image: web}]}
 ---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {name: no-metadata, namespace: shop}
+metadata: {name: egress, namespace: shop}
 spec:
   podSelector: {}
   policyTypes: [Egress]
-  egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [169.254.169.254/32]}}]}]
+  egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]
 """
 
 RULE = Rule(
@@ -57,13 +57,21 @@ RULE = Rule(
     gains="the identity of the node in its cloud",
     attack=("T1552.005",),
     microsoft=("MS-TA9028", "MS-TA9033"),
-    assumes=("CLOUD-TRUST",),
+    assumes=("CLOUD-TRUST", "NP-ENFORCED"),
     examples=(
         Example(
-            title="a policy keeps the pod from the metadata service",
+            title="a pod that may send anywhere",
             manifests=_MANIFESTS,
             start="Pod/shop/web",
-            goal="node",
+            goal="CloudIdentity/node:worker-1",
+            verdict="conditional",
+            edit=("cidr: 0.0.0.0/0", "cidr: 10.0.0.0/8"),
+        ),
+        Example(
+            title="a policy keeps the pod from the metadata service",
+            manifests=_MANIFESTS.replace("0.0.0.0/0", "0.0.0.0/0, except: [169.254.169.254/32]"),
+            start="Pod/shop/web",
+            goal="CloudIdentity/node:worker-1",
             verdict="none",
         ),
         Example(

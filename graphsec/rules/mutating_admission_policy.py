@@ -38,7 +38,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: helper}
 rules:
-- {apiGroups: [admissionregistration.k8s.io], resources: [mutatingadmissionpolicies, mutatingadmissionpolicybindings], verbs: [create]}
+- {apiGroups: [admissionregistration.k8s.io], verbs: [create],
+   resources: [mutatingadmissionpolicies, mutatingadmissionpolicybindings]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

@@ -71,7 +71,7 @@ RULE = Rule(
             edit=("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
         ),
         Example(
-            title="patch of a configuration that exists",
+            title="patch limited to the name of a configuration",
             manifests=_MANIFESTS.replace("verbs: [create]", "verbs: [patch], resourceNames: [istio]"),
             start="sa:shop/helper",
             goal="ServiceAccount/mail/deployer",

@@ -49,6 +49,15 @@ RULE = Rule(
     assumes=("LISTEN", "NP-ENFORCED"),
     examples=(
         Example(
+            title="a marked port behind a load balancer",
+            manifests=_MANIFESTS,
+            start="internet",
+            goal="Pod/shop/web",
+            verdict="conditional",
+            edit=("type: LoadBalancer", "type: ClusterIP"),
+            entries="entries: [{workload: shop/web, ports: [80], reason: default password}]",
+        ),
+        Example(
             title="reach alone breaks into nothing",
             manifests=_MANIFESTS,
             start="internet",
@@ -61,6 +70,7 @@ RULE = Rule(
             start="internet",
             goal="Pod/shop/web",
             verdict="none",
+            entries="entries: [{workload: shop/web, ports: [80]}]",
         ),
     ),
 )

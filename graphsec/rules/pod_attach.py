@@ -83,11 +83,12 @@ RULE = Rule(
             k8s_version="1.34",
         ),
         Example(
-            title="the input of the container is closed",
+            title="the input of the container may be closed: the API server lets it pass",
             manifests=_MANIFESTS.replace(", stdin: true", ""),
             start="sa:shop/helper",
             goal="ServiceAccount/shop/web",
-            verdict="none",
+            verdict="conditional",
+            edit=("pods/attach", "pods/portforward"),
         ),
         Example(
             title="another pod by name",

@@ -60,6 +60,7 @@ RULE = Rule(
     severity="high",
     confidence=Confidence.CERTAIN,
     needs="create pods/exec (below 1.35 get is enough)",
+    assumes=("GATE-OFF",),
     gains="the pod: its ServiceAccount's token, what it mounts, its access to the node",
     attack=("T1609",),
     microsoft=("MS-TA9006",),

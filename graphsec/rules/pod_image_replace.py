@@ -18,7 +18,6 @@ Grant `update` and `patch` on pods to controllers only. People change the worklo
 
 References:
 - https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement
-- https://kubernetes.io/docs/concepts/security/pod-security-admission/
 - attacks.md §3.2, §4.1
 """
 

@@ -9,9 +9,10 @@ Node by node an attacker would have to look for the pods of value. This way they
 and Secrets.
 
 Needs:
-Root on some node; `delete` on `pods` or `create` on `pods/eviction`; and `update` or `patch` on `nodes` or
-`nodes/status`, to keep the other nodes from taking pods. They may belong to different identities under control. Without
-the node it is a nuisance and no gain. Pods must have a controller, and the scheduler no other place: an assumption.
+Root on some node; `delete` on `pods` or on `nodes`, or `create` on `pods/eviction`; and `update` or `patch` on `nodes`
+or `nodes/status`, to keep the other nodes from taking pods. They may belong to different identities under control.
+Without the node it is a nuisance and no gain. Pods must have a controller, and the scheduler no other place: an
+assumption.
 
 Fix:
 Grant changes of nodes to the operators only. Tie pods of high value to nodes of their own, by required affinity.
@@ -78,8 +79,16 @@ RULE = Rule(
             verdict="none",
         ),
         Example(
-            title="the other nodes cannot be cordoned by reading them",
-            manifests=_MANIFESTS.replace("verbs: [patch]", "verbs: [get, list]"),
+            title="the pods of a node that is deleted are removed",
+            manifests=_MANIFESTS.replace("pods/eviction], verbs: [create]", "nodes], verbs: [delete]"),
+            start="Node/worker-1",
+            goal="ServiceAccount/mail/api",
+            verdict="conditional",
+            edit=("verbs: [patch]", "verbs: [get]"),
+        ),
+        Example(
+            title="cordoning the own node keeps the others open",
+            manifests=_MANIFESTS.replace("verbs: [patch]", "verbs: [patch], resourceNames: [worker-1]"),
             start="Node/worker-1",
             goal="ServiceAccount/mail/api",
             verdict="none",

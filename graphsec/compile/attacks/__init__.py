@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graphsec.collector import collector_paused
 from graphsec.compile.access import AccessIndex, grant_access
 from graphsec.compile.attacks.draw import draw
-from graphsec.compile.attacks.drawing import AttackGraph, Drawing
+from graphsec.compile.attacks.drawing import AttackGraph, Drawing, Link
 from graphsec.compile.attacks.inventory import Inventory
 from graphsec.compile.attacks.principals import Principals
 from graphsec.model.cluster import Cluster
@@ -19,7 +19,7 @@ from graphsec.model.ref import Ref, ref_order
 if TYPE_CHECKING:
     from graphsec.compile.world import World
 
-__all__ = ["AttackGraph", "Attacks"]
+__all__ = ["AttackGraph", "Attacks", "Link"]
 
 _ADMIN = Ref("ClusterRole", "cluster-admin")
 
@@ -29,7 +29,7 @@ class Attacks:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._graphs: dict[frozenset[str], AttackGraph] = {}
+        self._graphs: dict[tuple[frozenset[str], frozenset[Link]], AttackGraph] = {}
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -64,9 +64,9 @@ class Attacks:
         access = self._world.access
         return [access.bindings[index].ref for index in access.all_held(subject)]
 
-    def graph(self, granted: frozenset[str] = frozenset()) -> AttackGraph:
-        """The graph in which ``granted`` assumptions are facts."""
-        found = self._graphs.get(granted)
+    def graph(self, granted: frozenset[str] = frozenset(), links: frozenset[Link] = frozenset()) -> AttackGraph:
+        """The graph in which ``granted`` assumptions are facts and ``links`` lead to marked workloads."""
+        found = self._graphs.get((granted, links))
         if found is None:
             with collector_paused():
                 principals = Principals(self.access, self._world.memberships, self.supplied)
@@ -77,8 +77,9 @@ class Attacks:
                     self._world.minor,
                     supplied=self.supplied,
                     granted=granted,
+                    links=links,
                 )
-                found = self._graphs[granted] = draw(drawing)
+                found = self._graphs[granted, links] = draw(drawing)
         return found
 
 

@@ -13,7 +13,7 @@ from graphsec.compile.attacks.bundles import EVERYTHING, Reach
 from graphsec.compile.attacks.constrained import draw_constrained
 from graphsec.compile.attacks.drawing import MASTERS_GROUP, AttackGraph, Drawing, identity
 from graphsec.compile.attacks.gains import Gains, Holder, draw_gains
-from graphsec.compile.attacks.hubs import draw_changes, draw_clouds, draw_hubs, draw_nodes, draw_pods, draw_secrets, draw_users
+from graphsec.compile.attacks.hubs import draw_changes, draw_clouds, draw_hubs, draw_links, draw_nodes, draw_pods, draw_secrets, draw_users
 from graphsec.compile.attacks.joins import draw_joins
 from graphsec.compile.attacks.principals import (
     ANONYMOUS,
@@ -57,6 +57,7 @@ def draw(drawing: Drawing) -> AttackGraph:
     draw_pods(drawing)
     draw_nodes(drawing)
     draw_clouds(drawing)
+    draw_links(drawing)
     return drawing.freeze()
 
 

@@ -17,7 +17,7 @@ from graphsec.compile.pod_security import admits
 from graphsec.graph.horn import Horn, HornBuilder
 from graphsec.model.attack import Fact, FactKind, Power
 from graphsec.model.rbac import Binding
-from graphsec.model.ref import Ref
+from graphsec.model.ref import Ref, Source
 from graphsec.rules import _powers as p
 
 #: What an assumption adds to the length of a proof: any proof with fewer assumptions comes first.
@@ -34,6 +34,22 @@ class Label:
 
     rule: str
     assumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """That ``source`` (None: the internet) may open a connection to a workload which can be taken over that way."""
+
+    source: Ref | None
+    target: Ref
+    reason: str
+    ports: str
+    #: Where the mark stands.
+    mark: Source
+
+
+#: Stands for the metadata service of a cloud's machines as the target of a link.
+METADATA = Ref("Metadata", "169.254.169.254")
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,9 @@ class Drawing:
         *,
         supplied: frozenset[Ref] = frozenset(),
         granted: frozenset[str] = frozenset(),
+        links: frozenset[Link] = frozenset(),
     ) -> None:
+        self.links = links
         self.inventory = inventory
         self.access = access
         self.principals = principals

@@ -252,6 +252,17 @@ def _restore(holder: Holder, power: Power, names: Names, assumes: Assumed) -> No
     holder.gives(CLUSTER, "confused-deputy", (*assumes, "DEPUTY-CONFIG"))
 
 
+def _cordon(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
+    """Closing nodes by name is enough where at most one is left open: that one, if the attacker has it."""
+    drawing = holder.drawing
+    if names is None:
+        holder.gives(drawing.power(power, holder.scope), "rbac-grant", assumes)
+        return
+    open_ = drawing.inventory.node_names - names
+    for node in open_ if len(open_) == 1 else ():
+        holder.gives(drawing.power(power, holder.scope, node), "rbac-grant", assumes)
+
+
 _SINGLE: dict[Power, Gain] = {
     p.CREATE_PODS: _created(K.NEW_POD, "workload-create-as-sa"),
     p.EXEC: _objects(K.PODS, K.POD, "pod-exec"),
@@ -288,8 +299,9 @@ _SINGLE: dict[Power, Gain] = {
     p.ACT_AS_OWN_NODE: _noted,
     p.READ_LOGS: _kept(some=True),
     p.READ_NODE_LOGS: _kept(some=True),
-    p.EVICT_PODS: _kept(some=True),
-    p.CORDON_NODES: _kept(some=True),
+    p.EVICT_PODS: _kept(),
+    p.REMOVE_NODES: _kept(some=True),
+    p.CORDON_NODES: _cordon,
 }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
-from graphsec.compile.attacks.drawing import Drawing, identity
+from graphsec.compile.attacks.drawing import METADATA, Drawing, identity
 from graphsec.compile.attacks.gains import changed, pod_fact
 from graphsec.compile.attacks.inventory import INVALID_SINCE, TOKEN_SECRET, PodKind
 from graphsec.compile.attacks.joins import SOME_NODE, SOME_POD
 from graphsec.compile.attacks.principals import NODE_PREFIX, NODES_GROUP
 from graphsec.compile.escapes import Effect, Escape
-from graphsec.model.attack import CLUSTER, NODES, Fact, FactKind
+from graphsec.model.attack import CLUSTER, INTERNET, NODES, Fact, FactKind
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
 
@@ -112,6 +112,8 @@ def draw_pods(drawing: Drawing) -> None:
         place = pod_fact(kind)
         files = files_fact(kind)
         drawing.clause(place, files, "containment")
+        if kind.spec.host_network:
+            _metadata(drawing, kind, ("CLOUD-TRUST",))
         if kind.token:
             drawing.clause(files, identity(kind.account), "pod-assumes-sa")
         for used, name in kind.uses:
@@ -132,8 +134,13 @@ def draw_pods(drawing: Drawing) -> None:
 def _escape(drawing: Drawing, kind: PodKind, place: Fact, node: str, member: Ref) -> None:
     for found in kind.escapes:
         draw = _EFFECTS.get(found.effect)
-        if draw is not None:
+        if draw is not None and drawing.minor < found.until:
             draw(drawing, place, node_fact(kind, node), found)
+
+
+def resting(found: Escape) -> tuple[str, ...]:
+    """What an escape rests on."""
+    return (*found.assumptions, "HEURISTIC") if found.heuristic else found.assumptions
 
 
 def node_fact(kind: PodKind, node: str) -> Fact:
@@ -142,23 +149,23 @@ def node_fact(kind: PodKind, node: str) -> Fact:
 
 
 def _root(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
-    drawing.clause(place, node, found.rule, found.assumptions)
+    drawing.clause(place, node, found.rule, resting(found))
     drawing.inventory.reached_nodes.add(node.name)
 
 
 def _credentials(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
-    drawing.clause(place, Fact(K.NODE_IDENTITY, node.name), found.rule, (*found.assumptions, "NODE-FILES"))
+    drawing.clause(place, Fact(K.NODE_IDENTITY, node.name), found.rule, (*resting(found), "NODE-FILES"))
 
 
 def _pod_credentials(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
-    drawing.clause(place, Fact(K.NODE_PODS, node.name), found.rule, found.assumptions)
+    drawing.clause(place, Fact(K.NODE_PODS, node.name), found.rule, resting(found))
 
 
 def _control_plane(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
     if node.name in drawing.inventory.control_plane:
-        drawing.clause(place, CLUSTER, found.rule, (*found.assumptions, "NODE-FILES"))
+        drawing.clause(place, CLUSTER, found.rule, (*resting(found), "NODE-FILES"))
     elif node.name not in drawing.inventory.nodes and not drawing.inventory.nodes:
-        drawing.clause(place, CLUSTER, found.rule, (*found.assumptions, "NODE-FILES", "CONTROL-PLANE"))
+        drawing.clause(place, CLUSTER, found.rule, (*resting(found), "NODE-FILES", "CONTROL-PLANE"))
 
 
 def _logs(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
@@ -166,7 +173,7 @@ def _logs(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
         if (scope, "") in drawing.held(power):
             premises = [place, drawing.power(power, scope)]
             for head in (Fact(K.NODE_IDENTITY, node.name), Fact(K.NODE_PODS, node.name)):
-                drawing.clause(premises, head, found.rule, found.assumptions)
+                drawing.clause(premises, head, found.rule, resting(found))
 
 
 _EFFECTS: dict[Effect, Callable[[Drawing, Fact, Fact, Escape], None]] = {
@@ -269,6 +276,37 @@ def draw_clouds(drawing: Drawing) -> None:
                 _cloud(drawing, ref, rule, Fact(K.CLOUD, name))
 
 
+def draw_links(drawing: Drawing) -> None:
+    """network-reach: a connection that policies allow to a port that can be taken over."""
+    for link in sorted(drawing.links, key=lambda link: (str(link.target), str(link.source or ""))):
+        reached = Fact(K.PORT, f"{link.target.kind}/{link.target.name}", link.target.namespace or "")
+        if link.target == METADATA:
+            for kind in _kinds_of(drawing, link.source) if link.source else ():
+                _metadata(drawing, kind, ("CLOUD-TRUST", "NP-ENFORCED"))
+            continue
+        sources = [INTERNET] if link.source is None else [pod_fact(kind) for kind in _kinds_of(drawing, link.source)]
+        for source in sources:
+            drawing.clause(source, reached, "network-reach", ("NP-ENFORCED",))
+        for kind in _kinds_of(drawing, link.target):
+            drawing.clause(reached, pod_fact(kind), "network-reach", ("LISTEN",))
+
+
+def _metadata(drawing: Drawing, kind: PodKind, rests: tuple[str, ...]) -> None:
+    """imds-credential: the identity of the machine that a pod runs on."""
+    for node, member in kind.nodes.items():
+        if node in drawing.inventory.machines:
+            single = pod_fact(kind, member)
+            place = single if single in drawing else pod_fact(kind)
+            drawing.clause(place, Fact(K.CLOUD, f"node:{node}"), "imds-credential", rests)
+
+
+def _kinds_of(drawing: Drawing, workload: Ref) -> list[PodKind]:
+    placed = drawing.inventory.placed
+    numbers = placed.pods_of_workload.get(workload, [])
+    kinds = {id(kind): kind for number in numbers if (kind := drawing.inventory.kind_of.get(placed.refs[number]))}
+    return list(kinds.values())
+
+
 def _cloud(drawing: Drawing, account: Ref, rule: str, cloud: Fact) -> None:
     namespace = account.namespace or ""
     if namespace in drawing.hubs(K.ACCOUNTS):
@@ -284,11 +322,12 @@ def _cloud(drawing: Drawing, account: Ref, rule: str, cloud: Fact) -> None:
 def _has_cloud_token(kind: PodKind, rule: str) -> bool:
     """The volume that the provider's webhook adds; one that no node runs yet does not show it, and Azure's asks for a label. Google's
     metadata server asks for none."""
-    if rule == "gke-workload-identity" or kind.foreign_token:
+    if rule == "gke-workload-identity" or _AUDIENCES[rule] in kind.audiences:
         return True
-    return not kind.placed and (rule != "aks-workload-identity" or kind.labels.get(_AZURE_USE) == "true")
+    return not (kind.placed or kind.audiences) and (rule != "aks-workload-identity" or kind.labels.get(_AZURE_USE) == "true")
 
 
+_AUDIENCES = {"irsa-assume": "sts.amazonaws.com", "aks-workload-identity": "api://AzureADTokenExchange"}
 _AZURE_USE = "azure.workload.identity/use"
 _CLOUDS = (
     ("irsa-assume", "aws_role"),

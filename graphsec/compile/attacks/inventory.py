@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
+from msgspec.structs import replace
+
 from graphsec.compile.endpoints import place_endpoints
-from graphsec.compile.escapes import Escape, escapes
+from graphsec.compile.escapes import Effect, Escape, escapes
 from graphsec.compile.pod_security import Enforcement, enforcement
 from graphsec.compile.profile import UPSTREAM
 from graphsec.compile.typed_graph import used_objects
 from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import State
-from graphsec.model.objects import Loaded, Pod, PodSpec
+from graphsec.model.objects import Container, HostPath, Loaded, Pod, PodSpec, Volume, VolumeMount
 from graphsec.model.ref import Ref, Source, ref_order
 
 TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
@@ -52,8 +54,8 @@ class PodKind:
     escapes: tuple[Escape, ...] = ()
     #: Where the token of the account is mounted from, "" without one.
     token: str = ""
-    #: Whether a container holds a token of the account for another audience than the API server.
-    foreign_token: bool = False
+    #: Audiences other than the API server for which a container holds a token of the account.
+    audiences: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)
     #: (kind, name) of what it mounts or reads into its environment.
     uses: tuple[tuple[str, str], ...] = ()
@@ -121,9 +123,9 @@ class Inventory:
             source=source,
             live=live,
             mirror=mirror,
-            escapes=escapes(spec),
+            escapes=escapes(self._with_volumes(spec, ref.namespace or "")),
             token="" if mirror else self.token_source(spec, ref.namespace or ""),
-            foreign_token=_has_foreign_token(spec),
+            audiences=_audiences(spec),
             uses=tuple(sorted(set(used_objects(spec)))),
         )
 
@@ -142,6 +144,38 @@ class Inventory:
         mounts = account.body.automount_service_account_token if account else None
         return "" if mounts is False else "spec.serviceAccountName"
 
+    def _with_volumes(self, spec: PodSpec, namespace: str) -> PodSpec:
+        """The spec with the paths on the node that its claims are bound to in place of the claims."""
+        claims = self._host_paths
+        if not claims or not spec.volumes:
+            return spec
+        volumes = tuple(
+            replace(volume, host_path=HostPath(path=claims[key]), persistent_volume_claim=None)
+            if volume.persistent_volume_claim
+            and (key := (namespace, volume.persistent_volume_claim.claim_name or "")) in claims
+            else volume
+            for volume in spec.volumes
+        )
+        return replace(spec, volumes=volumes)
+
+    @cached_property
+    def _host_paths(self) -> dict[tuple[str, str], str]:
+        """(namespace, claim) -> the path on a node that it is bound to."""
+        paths = {
+            loaded.ref.name: loaded.body.spec.path
+            for loaded in self._cluster.of("PersistentVolume")
+            if loaded.body.spec and loaded.body.spec.path
+        }
+        bound = {
+            (claim.ref.namespace or "", claim.ref.name): paths[claim.body.spec.volume_name]
+            for claim in self._cluster.of("PersistentVolumeClaim")
+            if claim.body.spec and claim.body.spec.volume_name in paths
+        }
+        for loaded in self._cluster.of("PersistentVolume"):
+            if loaded.ref.name in paths and (reserved := loaded.body.spec.claim_ref) is not None:
+                bound.setdefault((reserved.namespace, reserved.name), paths[loaded.ref.name])
+        return bound
+
     # -- namespaces, accounts -----------------------------------------------------------------------------------
 
     def _find_namespaces(self) -> tuple[str, ...]:
@@ -157,6 +191,12 @@ class Inventory:
     def node_names(self) -> frozenset[str]:
         """Those with an object, and those that pods are placed on."""
         return frozenset(self.nodes) | {node for kind in self.kinds for node in kind.nodes if node}
+
+    @cached_property
+    def machines(self) -> dict[str, str]:
+        """Nodes that are machines of a cloud, by the id that it gave them."""
+        ids = {name: loaded.body.spec.provider_id for name, loaded in self.nodes.items() if loaded.body.spec}
+        return {name: found for name, found in ids.items() if found.startswith(_METADATA_CLOUDS)}
 
     @cached_property
     def control_plane(self) -> dict[str, str]:
@@ -219,10 +259,10 @@ class Inventory:
 
     @cached_property
     def free_volume(self) -> Loaded | None:
-        """A volume that is a path on a node and that any claim may name."""
+        """A volume that is a dangerous path on a node and that any claim may name."""
         for loaded in self._cluster.of("PersistentVolume"):
             spec = loaded.body.spec
-            if spec is not None and spec.path and spec.claim_ref is None and loaded.ref.name not in self._claimed:
+            if spec is not None and spec.path and _is_dangerous(spec.path) and spec.claim_ref is None and loaded.ref.name not in self._claimed:
                 return loaded
         return None
 
@@ -233,20 +273,32 @@ class Inventory:
 
     @cached_property
     def host_claims(self) -> dict[str, Loaded]:
-        """Claims whose volume is a path on a node, by namespace; and namespaces that could claim such a volume."""
-        volumes = {loaded.ref.name: loaded for loaded in self._cluster.of("PersistentVolume")}
-        on_host = {name: loaded for name, loaded in volumes.items() if loaded.body.spec and loaded.body.spec.path}
+        """A claim of each namespace whose volume is a path that opens its node."""
         found: dict[str, Loaded] = {}
         for claim in self._cluster.of("PersistentVolumeClaim"):
-            if claim.body.spec and claim.body.spec.volume_name in on_host:
+            path = self._host_paths.get((claim.ref.namespace or "", claim.ref.name))
+            if path and _is_dangerous(path):
                 found.setdefault(claim.ref.namespace or "", claim)
-        for loaded in on_host.values():
-            if loaded.body.spec.claim_ref is not None:
-                found.setdefault(loaded.body.spec.claim_ref.namespace, loaded)
+        for volume in self._cluster.of("PersistentVolume"):
+            spec = volume.body.spec
+            if spec and spec.path and spec.claim_ref is not None and _is_dangerous(spec.path):
+                found.setdefault(spec.claim_ref.namespace, volume)
         return found
 
 
 _CHANGEABLE = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"})
+
+
+#: Clouds whose machines get their identity from a metadata service.
+_METADATA_CLOUDS = ("aws:", "gce:", "azure:", "openstack:", "digitalocean:", "oci:", "alicloud:", "ibm:")
+
+
+@cache
+def _is_dangerous(path: str) -> bool:
+    """Whether a writable mount of a host's path opens the node, by the rules for hostPath volumes."""
+    mount = VolumeMount(name="v", mount_path="/v")
+    spec = PodSpec(containers=(Container(volume_mounts=(mount,)),), volumes=(Volume(name="v", host_path=HostPath(path)),))
+    return any(found.effect is Effect.NODE_ROOT and not found.heuristic for found in escapes(spec))
 
 
 #: Flux and Argo CD: each applies any object that its custom resources point to.
@@ -301,14 +353,14 @@ def _takes_automount(spec: PodSpec) -> bool:
     )
 
 
-def _has_foreign_token(spec: PodSpec) -> bool:
-    return any(
-        projection.service_account_token is not None
-        and (projection.service_account_token.audience or "") not in _API_AUDIENCES
-        and _is_mounted(spec, volume.name)
+def _audiences(spec: PodSpec) -> frozenset[str]:
+    tokens = (
+        projection.service_account_token
         for volume in spec.volumes or ()
         for projection in ((volume.projected.sources or ()) if volume.projected else ())
+        if projection.service_account_token is not None and _is_mounted(spec, volume.name)
     )
+    return frozenset(token.audience for token in tokens if token.audience) - frozenset(_API_AUDIENCES)
 
 
 def _is_mounted(spec: PodSpec, volume: str) -> bool:

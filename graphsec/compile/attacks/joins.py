@@ -279,7 +279,14 @@ def _later(drawing: Drawing) -> None:
 
 def _stolen(drawing: Drawing) -> None:
     """steal-pods: pods that are removed come back on the one node that takes them, which the attacker has."""
-    for scope, _ in list(drawing.held(p.EVICT_PODS)):
-        evict = drawing.power(p.EVICT_PODS, scope)
-        cordon = _premise(drawing, p.CORDON_NODES, AT_CLUSTER)
-        _join(drawing, (evict, cordon, SOME_NODE), drawing.hub(K.PODS, scope), "steal-pods", "SCHED")
+    for _, node in list(drawing.held(p.CORDON_NODES)):
+        cordon = drawing.power(p.CORDON_NODES, AT_CLUSTER, node)
+        have = Fact(K.NODE, node) if node else SOME_NODE
+        for scope, name in list(drawing.held(p.EVICT_PODS)):
+            evict = drawing.power(p.EVICT_PODS, scope, name)
+            heads = [Fact(K.POD, name, ref.namespace or "") for ref in drawing.called(K.POD, name, scope)] if name else None
+            for head in [drawing.hub(K.PODS, scope)] if heads is None else heads:
+                _join(drawing, (evict, cordon, have), head, "steal-pods", "SCHED")
+        for scope, _ in list(drawing.held(p.REMOVE_NODES)):
+            premises = (drawing.power(p.REMOVE_NODES, scope), cordon, have)
+            _join(drawing, premises, drawing.hub(K.PODS, AT_CLUSTER), "steal-pods", "SCHED")
