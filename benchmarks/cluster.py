@@ -71,6 +71,8 @@ class Shape:
 _MIDDLE = Shape.of(namespaces=200, bindings=1_500, pods=10_000, policies=500)
 _WHOLE = Shape.of(namespaces=2_000, bindings=20_000, pods=150_000, policies=5_000)
 
+_ATTACKED = Shape.of(namespaces=2_000, bindings=50_000, pods=150_000)
+
 #: The bindings-only shapes are those of rbac.md §7.2; the others are named after their size as compact JSON.
 SCENARIOS = {
     "tiny": Shape.of(namespaces=5, bindings=60, pods=40, policies=8),
@@ -85,6 +87,9 @@ SCENARIOS = {
     "58MB": _WHOLE.scaled(0.1),
     "100MB": Shape.of(namespaces=400, bindings=3_500, pods=25_500, policies=1_000),
     "585MB": _WHOLE,
+    "attacks": _ATTACKED,
+    "attacks-half": _ATTACKED.scaled(0.5),
+    "attacks-small": _ATTACKED.scaled(0.01),
 }
 
 

@@ -3,7 +3,8 @@
 It keeps the objects of a cluster and what the attacker controls, tries every attack of attacks.md §3.1-3.5 and 3.7 as API
 requests of every controlled identity, and lets each that is allowed change either, until nothing changes. It knows no
 facts, clauses or proofs and imports nothing of graphsec. Changes only ever add: what is overwritten or deleted on the way
-stays. Names that an attacker may choose are those that some rule or binding mentions, and one more.
+stays, and nothing is deleted to make it anew. Names that an attacker may choose are those that some rule or binding
+mentions, and one more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from reference import (
     allows,
     applies_to,
     breakdown,
-    is_rbac,
     items,
     rule_covers,
     rule_key,
@@ -366,8 +366,8 @@ class Simulation:
     def _pods(self, rights: Rights) -> None:
         for namespace in sorted(self.namespaces()):
             if any(
-                self._creates(rights, group, resource, namespace)
-                for group, resource, _ in PODLIKE
+                self._creates(rights, group, resource, kind, namespace)
+                for group, resource, kind in PODLIKE
                 # A node's pods are mirror pods.
                 if not (rights.node and resource == "pods")
             ):
@@ -382,8 +382,10 @@ class Simulation:
             if not finished(pod) and self._enters(rights, *key, pod):
                 self.take(self.pods, key)
 
-    def _creates(self, rights: Rights, group: str, resource: str, namespace: str) -> bool:
-        return any(rights.create(group, resource, namespace, name) for name in sorted(self.names(resource)))
+    def _creates(self, rights: Rights, group: str, resource: str, kind: str, namespace: str) -> bool:
+        """An apply of a name that exists creates nothing."""
+        names = self.names(resource) - {name for (_, name), _ in self.of(kind, namespace)}
+        return any(rights.create(group, resource, namespace, name) for name in sorted(names))
 
     def _enters(self, rights: Rights, namespace: str, name: str, pod: Object) -> bool:
         node = pod["spec"].get("nodeName", "")
@@ -420,7 +422,9 @@ class Simulation:
         names = {namespace for namespace, _ in self.accounts_named()} | self.names("namespaces")
         for name in sorted(names - self.namespaces() - {""}):
             named = rights.can("create", CORE, "namespaces", name, name)
-            if rights.can("create", CORE, "namespaces") or (named and rights.can("patch", CORE, "namespaces", name, name)):
+            if rights.can("create", CORE, "namespaces") or (
+                named and rights.can("patch", CORE, "namespaces", name, name)
+            ):
                 self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     def _relabel(self, namespace: Object) -> None:
@@ -437,7 +441,9 @@ class Simulation:
         made = any(rights.create(CORE, "persistentvolumes", "", name) for rights in everyone for name in names)
         for (_, name), volume in self.of("PersistentVolume"):
             spec = volume["spec"]
-            claims = {key[0] for key, claim in self.of("PersistentVolumeClaim") if claim["spec"].get("volumeName") == name}
+            claims = {
+                key[0] for key, claim in self.of("PersistentVolumeClaim") if claim["spec"].get("volumeName") == name
+            }
             reserved = spec.get("claimRef") or claims
             if "hostPath" in spec and (not reserved or claims & self.new_pods):
                 made = True
@@ -490,7 +496,8 @@ class Simulation:
                 if changes or (not dead and (metadata.get("annotations") or {}).get(TOKEN_OF) == other):
                     self.become_account(namespace, other)
         for namespace in sorted(self.namespaces()):
-            for name in sorted(self.names("secrets")):
+            # The type of one that exists cannot change.
+            for name in sorted(self.names("secrets") - {name for (_, name), _ in self.of("Secret", namespace)}):
                 made = any(rights.create(CORE, "secrets", namespace, name) for rights in everyone)
                 read = namespace in self.new_pods or any(self._reads(rights, namespace, name) for rights in everyone)
                 debug = any(self._debugs(rights, namespace) for rights in everyone)
@@ -500,12 +507,16 @@ class Simulation:
 
     def _debugs(self, rights: Rights, namespace: str) -> bool:
         """An ephemeral container takes its environment from any Secret."""
-        return not rights.node and "ephemeral-env" not in self.without and any(
-            rights.modify(CORE, "pods/ephemeralcontainers", namespace, name)
-            and self.admits(level_of(pod), namespace)
-            and not finished(pod)
-            and MIRROR not in (pod["metadata"].get("annotations") or {})
-            for (_, name), pod in self.of("Pod", namespace)
+        return (
+            not rights.node
+            and "ephemeral-env" not in self.without
+            and any(
+                rights.modify(CORE, "pods/ephemeralcontainers", namespace, name)
+                and self.admits(level_of(pod), namespace)
+                and not finished(pod)
+                and MIRROR not in (pod["metadata"].get("annotations") or {})
+                for (_, name), pod in self.of("Pod", namespace)
+            )
         )
 
     # -- 3.4: RBAC writes --------------------------------------------------------------------------------------
@@ -653,7 +664,9 @@ class Simulation:
     def _impersonate(self, rights: Rights) -> None:
         """S-70: one check for each header; what an identity may add to a request it adds."""
         groups = {group for group in self.groups_named() if rights.can("impersonate", CORE, "groups", "", group)}
-        groups |= {group for group in self.names("groups") - {FRESH} if rights.can("impersonate", CORE, "groups", "", group)}
+        groups |= {
+            group for group in self.names("groups") - {FRESH} if rights.can("impersonate", CORE, "groups", "", group)
+        }
         for user in sorted(self.users_to_be()):
             if rights.can("impersonate", CORE, "users", "", user):
                 self._impersonated(user, groups)
@@ -681,7 +694,10 @@ class Simulation:
         for name in sorted(self.names(what)):
             creators = [rights for rights in everyone if rights.create(CSR, what, "", name)]
             read = any(
-                any(rights.can(verb, CSR, what, "", name) for verb in ("get", "list", "watch", "patch", "update", "delete"))
+                any(
+                    rights.can(verb, CSR, what, "", name)
+                    for verb in ("get", "list", "watch", "patch", "update", "delete")
+                )
                 or rights.can("deletecollection", CSR, what)
                 or any(
                     rights.can(verb, CSR, f"{what}/{sub}", "", name)
@@ -713,7 +729,9 @@ class Simulation:
     def _certified(self) -> None:
         """CertificateSubjectRestriction: any name and any group but one."""
         groups = self.groups_named() - {MASTERS, UNAUTHENTICATED} | {AUTHENTICATED}
-        users = self.users_to_be() | {f"{ACCOUNT_PREFIX}{namespace}:{name}" for namespace, name in self.accounts_to_be()}
+        users = self.users_to_be() | {
+            f"{ACCOUNT_PREFIX}{namespace}:{name}" for namespace, name in self.accounts_to_be()
+        }
         for user in sorted(users):
             self.become(user, groups)
             if user.startswith(NODE_PREFIX):
@@ -772,7 +790,9 @@ def volume_token(pod: Object, account: Object | None) -> bool:
 
 def projects_token(volume: Object) -> bool:
     sources = items(volume.get("projected") or {}, "sources")
-    return any("serviceAccountToken" in source and not source["serviceAccountToken"].get("audience") for source in sources)
+    return any(
+        "serviceAccountToken" in source and not source["serviceAccountToken"].get("audience") for source in sources
+    )
 
 
 def has_token(pod: Object, account: Object | None) -> bool:
@@ -867,4 +887,4 @@ def attack(objects: Iterable[Object], start: tuple[str, str, str], **options: An
     return simulation.run()
 
 
-__all__ = ["Simulation", "attack", "is_rbac"]
+__all__ = ["Simulation", "attack"]

@@ -16,11 +16,12 @@ import typer
 from test_docs import terminal
 
 import graphsec as gs
-from graphsec.cli import _policy, _query
+from graphsec.cli import _attacks, _export, _graph, _policy, _query
 from graphsec.cli.app import app
 from graphsec.model.diagnostic import CODES, Code
 from graphsec.model.vocabulary import EdgeKind, NodeKind
 from graphsec.query._saved import builtin_directory, load_queries
+from graphsec.query.export import EXPORTS
 from graphsec.render import renderers
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,11 @@ def _formats() -> Iterator[str]:
     return _table(("Format", "Suffix", "For"), rows)
 
 
+def _exports() -> Iterator[str]:
+    rows = ((f"`{name}`", f"`{found.suffix}`", found.help) for name, found in sorted(EXPORTS.items()))
+    return _table(("Format", "Suffix", "For"), rows)
+
+
 def _commands() -> Iterator[str]:
     for name, command in _all_commands():
         arguments = " ".join(_usage(parameter) for parameter in command.params if not _flags(parameter))
@@ -129,6 +135,10 @@ def _shared_flags() -> Iterator[str]:
 def _all_commands() -> Iterator[tuple[str, Any]]:
     assert _query.__name__  # their commands are part of the app once they are imported
     assert _policy.__name__
+    assert _export.__name__
+    assert _attacks.__name__
+    assert _graph.__name__
+    assert _graph.__name__
     root: Any = typer.main.get_command(app)
     # Groups come last and sorted: which was imported first must not matter.
     ordered = sorted(root.commands.items(), key=lambda pair: pair[0] if hasattr(pair[1], "commands") else "")
@@ -170,6 +180,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "diagnostics": _diagnostics,
     "saved queries": _saved_queries,
     "formats": _formats,
+    "exports": _exports,
     "commands": _commands,
     "shared flags": _shared_flags,
 }

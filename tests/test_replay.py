@@ -67,7 +67,7 @@ def of_server() -> tuple[Found, ...]:
     """The proofs of what a real API server let an attacker do."""
     if not CASES.exists():
         return ()
-    cases = [json.loads(line) for line in gzip.open(CASES, "rt", encoding="utf-8")]
+    cases = [json.loads(line) for line in gzip.decompress(CASES.read_bytes()).splitlines()]
     pairs: list[Found] = []
     for case in cases:
         goal = goal_of(case)
@@ -268,7 +268,10 @@ def fewer_assumptions(world: gs.World, path: AttackPath) -> Iterator[Found]:
 
 def more_assumptions(world: gs.World, path: AttackPath) -> Iterator[Found]:
     for index, step in enumerate(path.steps):
-        yield world, with_step(path, index, assumptions=(*step.assumptions, "CA-KEY" if step.rule != "csr-sign" else "LISTEN"))
+        yield (
+            world,
+            with_step(path, index, assumptions=(*step.assumptions, "CA-KEY" if step.rule != "csr-sign" else "LISTEN")),
+        )
 
 
 def other_target(world: gs.World, path: AttackPath) -> Iterator[Found]:

@@ -202,9 +202,7 @@ def _merged(links: Sequence[Link], place: Mapping[int, int] | Sequence[int]) -> 
             steps = steps.union(*[link.steps for link in parallel])
             ports = PortSet.union_of({link.ports for link in (first, *parallel)})
         tail, head = place[first.tail], place[first.head]
-        merged.append(
-            Link(tail=tail, head=head, style=first.style, labels=labels, via=via, ports=ports, steps=steps)
-        )
+        merged.append(Link(tail=tail, head=head, style=first.style, labels=labels, via=via, ports=ports, steps=steps))
     return tuple(merged)
 
 

@@ -45,7 +45,12 @@ _MARKED = "marked"
 
 
 def write_mermaid(sheet: Sheet, *, title: str, notes: Sequence[str], down: bool = False) -> str:
-    lines = [f"flowchart {'TB' if down else 'LR'}", *_boxes(sheet), *_arrows(strands(sheet)), *_legend(sheet, [title, *notes])]
+    lines = [
+        f"flowchart {'TB' if down else 'LR'}",
+        *_boxes(sheet),
+        *_arrows(strands(sheet)),
+        *_legend(sheet, [title, *notes]),
+    ]
     return "\n".join(lines) + "\n"
 
 

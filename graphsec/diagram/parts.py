@@ -189,9 +189,7 @@ STYLES = {
     ),
     DrawnKind.ROLE: Style(shape="box", mermaid=("[", "]"), fill=_ROLE, legend="Role"),
     DrawnKind.CLUSTER_ROLE: Style(shape="box", mermaid=("[", "]"), fill=_ROLE, legend="ClusterRole", bold=True),
-    DrawnKind.TOGETHER: Style(
-        shape="circle", mermaid=("((", "))"), fill=_PLAIN, legend="AND", dotted=True
-    ),
+    DrawnKind.TOGETHER: Style(shape="circle", mermaid=("((", "))"), fill=_PLAIN, legend="AND", dotted=True),
     DrawnKind.PERMISSION: Style(shape="note", mermaid=(">", "]"), fill=_PRIZE, legend="Permission"),
     DrawnKind.POLICY: Style(shape="tab", mermaid=(">", "]"), fill=_BINDING, legend="Policy", dotted=True),
     DrawnKind.SECRET: Style(shape="cylinder", mermaid=("[(", ")]"), fill=_PRIZE, legend="Secret"),

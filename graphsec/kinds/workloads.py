@@ -40,6 +40,7 @@ class _PodReader:
     def __call__(self, pod: objects.Pod) -> objects.Pod:
         # The object is fresh from the decoder and nobody else's yet: its frozen fields may still be set.
         spec, metadata = pod.spec, pod.metadata
+        _name_token_volume(spec)
         own = _shared(spec)
         shared = self._specs.setdefault(own, own)
         if shared is not own:
@@ -58,6 +59,21 @@ class _PodReader:
             if status.pod_ips is not None and len(status.pod_ips) == 1 and status.pod_ips[0].ip == status.pod_ip:
                 force_setattr(status, "pod_ips", None)
         return pod
+
+
+_TOKEN_VOLUME = "kube-api-access-"  # noqa: S105 - the name of a volume
+
+
+def _name_token_volume(spec: objects.PodSpec) -> None:
+    """The volume that the API server adds is named at random; without that, pods of one template are equal."""
+    for volume in spec.volumes or ():
+        name = volume.name
+        if name.startswith(_TOKEN_VOLUME):
+            force_setattr(volume, "name", _TOKEN_VOLUME)
+            for container in spec.all_containers:
+                for mount in container.volume_mounts or ():
+                    if mount.name == name:
+                        force_setattr(mount, "name", _TOKEN_VOLUME)
 
 
 def _annotations(written: msgspec.Raw) -> bytes:

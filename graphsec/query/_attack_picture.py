@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 K = FactKind
 #: Nodes that a page shows well, and characters of a line in them.
 _COMFORT, _WIDTH = 20, 26
+Parts = tuple[list[Vertex], list[Arrow]]
+#: This many times above the cap, no fold that hides nothing gets below it.
+_FAR = 20
 #: Rules whose steps are mere structure.
 _STRUCTURE = frozenset({"containment", "implicit-group"})
 _KINDS = {
@@ -56,24 +59,26 @@ _KINDS = {
     K.POWER: DrawnKind.PERMISSION,
     K.HELD: DrawnKind.PERMISSION,
 }
-#: Drawn with their name alone, in the frame of their namespace.
+#: Drawn with their name, and the namespace in front of it.
 _NAMED = frozenset({K.USER, K.ACCOUNT, K.GROUP, K.COMPOUND, K.POD, K.PODS_LIKE, K.NODE, K.SECRET})
 #: What stands for the same of one namespace, or of all.
 _SCOPED = frozenset({
     K.PODS, K.ACCOUNTS, K.SECRETS, K.NEW_POD, K.NEW_HOST_POD, K.NEW_IMAGES, K.DEBUG, K.GRANT, K.POWER, K.HELD,
 })  # fmt: skip
+#: The node of a pod of which the input does not say where it runs.
+_UNNAMED = "of "
 _PLACES = {"Namespace": DrawnKind.NAMESPACE, "Pod": DrawnKind.POD, "Node": DrawnKind.NODE}
 _SUBJECTS = ("User", "Group", "ServiceAccount")
 
 
-def draw_path(path: AttackPath) -> tuple[list[Vertex], list[Arrow]]:
+def draw_path(path: AttackPath) -> Parts:
     """One proof."""
     sketch = Sketch()
     sketch.add_paths([path])
     return sketch.parts()
 
 
-def draw_steps(steps: Iterable[Step]) -> tuple[list[Vertex], list[Arrow]]:
+def draw_steps(steps: Iterable[Step]) -> Parts:
     """Steps that need not be a proof."""
     sketch = Sketch()
     sketch.add_steps(steps)
@@ -85,7 +90,7 @@ def draw_paths(answer: Answer[Any], fold: Fold, max_nodes: int) -> Diagram:
     paths = [path for item in answer.items if (path := getattr(item, "path", item)) is not None]
     sketch = Sketch()
     sketch.add_paths(paths)
-    return _diagram(sketch, answer, fold, max_nodes)
+    return _diagram(sketch.parts(), answer, fold, max_nodes)
 
 
 def draw_edges(answer: Answer[Edge], focus: End | None, fold: Fold, max_nodes: int) -> Diagram:
@@ -94,11 +99,14 @@ def draw_edges(answer: Answer[Edge], focus: End | None, fold: Fold, max_nodes: i
     sketch.add_steps(edge.step for edge in answer.items)
     if focus is not None:
         sketch.add_source(focus.text, focus.facts, marked=True)
-    if focus is not None:
-        return _diagram(sketch, answer, fold, max_nodes)
+        return _diagram(sketch.parts(), answer, fold, max_nodes)
     # No picture of a whole graph that hides who leads where tells anything: the numbers do.
-    whole = _diagram(sketch, answer, fold, max_nodes, comfort=None)
-    return _diagram(sketch, answer, "none", max_nodes, comfort=None) if whole.sheet.lost else whole
+    parts = sketch.parts()
+    if len(parts[0]) <= _FAR * max_nodes:
+        whole = _diagram(parts, answer, fold, max_nodes, comfort=None)
+        if not whole.sheet.lost:
+            return whole
+    return _diagram(parts, answer, "none", max_nodes, comfort=None)
 
 
 def draw_focus(world: World, text: str, hops: int, fold: Fold, max_nodes: int) -> Diagram:
@@ -112,9 +120,9 @@ def draw_focus(world: World, text: str, hops: int, fold: Fold, max_nodes: int) -
 
 
 def _diagram(
-    sketch: Sketch, answer: Answer[Any], fold: Fold, max_nodes: int, *, comfort: int | None = _COMFORT
+    parts: Parts, answer: Answer[Any], fold: Fold, max_nodes: int, *, comfort: int | None = _COMFORT
 ) -> Diagram:
-    vertices, arrows = sketch.parts()
+    vertices, arrows = parts
     return draw(
         vertices,
         arrows,
@@ -133,7 +141,8 @@ def _diagram(
 
 def fact_vertex(fact: Fact) -> Vertex:
     """A fact as pictures show it; the picture itself adds the namespace of what has a name."""
-    key = f"{fact.kind.value}/{fact.namespace}/{fact.name}/{fact.power}"
+    # Names of users hold anything.
+    key = f"{fact.kind.value}/{(fact.namespace, fact.name, fact.power)}"
     if fact.kind is K.GRANT:
         role = parse_role(fact.name)
         kind = DrawnKind.CLUSTER_ROLE if role.kind == "ClusterRole" else DrawnKind.ROLE
@@ -143,6 +152,10 @@ def fact_vertex(fact: Fact) -> Vertex:
         kind = DrawnKind.WORKLOAD
     if fact == SOME_NODE:
         return Vertex(key=key, label="some node", kind=DrawnKind.NODE)
+    if fact.kind is K.NODE and fact.name.startswith(_UNNAMED):
+        return Vertex(key=key, label=f"node {fact.name}", kind=kind, width=_WIDTH)
+    if fact.kind is K.NEW_POD and fact.name:
+        return Vertex(key=key, label="a new pod in some namespace", kind=kind, width=_WIDTH)
     if fact.kind not in _NAMED:
         return Vertex(key=key, label=str(fact), kind=kind, width=_WIDTH)
     like = " (or its like)" if fact.kind is K.PODS_LIKE else ""
@@ -231,7 +244,7 @@ class Sketch:
         vertex = fact_vertex(fact)
         return msgspec.structs.replace(vertex, marked=True) if fact in self._marked else vertex
 
-    def parts(self) -> tuple[list[Vertex], list[Arrow]]:
+    def parts(self) -> Parts:
         place = self._places()
         vertices: dict[str, Vertex] = {}
         arrows: dict[Arrow, None] = {}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from graphsec.model.attack import FactKind
 from graphsec.model.objects import Container, HostPath, PodSpec, SecurityContext, Volume, VolumeMount
 
@@ -101,12 +103,13 @@ def resolve(spec: PodSpec, pointer: str, claims: Mapping[str, str], minor: int) 
     container = None
     for part in pointer.split(".")[1:]:
         match = _PART.fullmatch(part)
-        if match is None:
+        if match is None or not isinstance(value, Struct):
             return None
         names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
         value = getattr(value, names.get(match[1], ""), None)
         if match[2] is not None:
-            value = value[int(match[2])] if value and int(match[2]) < len(value) else None
+            place = int(match[2])
+            value = value[place] if isinstance(value, tuple) and place < len(value) else None
         if value is None:
             return None
         container = value if isinstance(value, Container) else container

@@ -219,6 +219,8 @@ class Identities:
     impersonators: dict[Fact, Fact] = field(default_factory=dict)
     certified: set[Fact] = field(default_factory=set)
     limited: dict[Fact, tuple[Fact, Fact, str]] = field(default_factory=dict)
+    #: Whether ``may`` has found something only by objects that the input does not show.
+    leans_on_shipped: bool = False
 
     def includes(self, fact: Fact, subject: Ref) -> bool:
         """Whether a binding of ``subject`` counts for an identity (S-40, S-46)."""
@@ -245,18 +247,26 @@ class Identities:
         """Whether some binding allows a request to an identity; for what no evidence of a step shows."""
         if fact in self.limited:
             return self._may_as_another(*self.limited[fact], request)
+        found = False
+        for role, shipped in self._held(fact, request.namespace):
+            if any(allows(rule, request) for rule in self._rules(role)):
+                if not shipped:
+                    return True
+                found = True
+        self.leans_on_shipped |= found
+        return found
+
+    def _held(self, fact: Fact, namespace: str) -> Iterator[tuple[Ref, bool]]:
+        """Roles of an identity that apply in a namespace, and whether only the shipped objects give them."""
         if fact.kind is K.GRANT:
-            return self.holds_scope(fact, request.namespace) and any(
-                allows(rule, request) for role in self.roles_of(fact) for rule in self._rules(role)
-            )
-        return any(
-            allows(rule, request)
-            for subject, bindings in self.view.by_subject.items()
-            if self.includes(fact, subject)
-            for binding in bindings
-            if binding.scope in ("", request.namespace)
-            for rule in self._rules(binding.role)
-        )
+            if self.holds_scope(fact, namespace):
+                yield from ((role, False) for role in self.roles_of(fact))
+            return
+        for subject, bindings in self.view.by_subject.items():
+            if self.includes(fact, subject):
+                for binding in bindings:
+                    if binding.scope in ("", namespace):
+                        yield binding.role, self.view.is_supplied(binding.ref, binding.role)
 
     def _may_as_another(self, holder: Fact, target: Fact, mode: str, request: Request) -> bool:
         """S-72; what the server asks inside of another request is asked of the target alone."""

@@ -35,6 +35,8 @@ TOKEN_TYPE, BOOTSTRAP_TYPE = "kubernetes.io/service-account-token", "bootstrap.k
 _DISUSED = "kubernetes.io/legacy-token-invalid-since"
 UNKNOWN_NODE = "of "
 _METADATA = "169.254.169.254"
+#: Pod, ReplicaSet, Deployment, and what made that.
+_MAX_OWNERS = 5
 
 
 class Place(NamedTuple):
@@ -109,7 +111,9 @@ class View:
         if role.kind != "ClusterRole" or self.role(role) is None:
             return False
         own = (loaded for loaded in self.cluster.of("ClusterRole") if loaded.ref == role)
-        shipped = self.world.defaults().of("ClusterRole") if self.is_supplied(role) and self.world.defaults else iter(())
+        shipped = (
+            self.world.defaults().of("ClusterRole") if self.is_supplied(role) and self.world.defaults else iter(())
+        )
         found = next((loaded for loaded in (*own, *shipped) if loaded.ref == role), None)
         return found is not None and found.body.selectors is not None
 
@@ -316,13 +320,20 @@ class View:
         main = (*(spec.containers or ()), *(spec.init_containers or ()))
         return asked is not False and any(not _mounts_at(container, _DEFAULT_TOKEN) for container in main)
 
-
     # -- The network --------------------------------------------------------------------------------------------
 
     def is_of(self, place: Place, workload: Ref) -> bool:
-        """Whether a pod is a workload's: by its owners, or by the name that controllers give."""
-        ref = place.ref
-        return ref.namespace == workload.namespace and (ref == workload or ref.name.startswith(f"{workload.name}-"))
+        """Whether a workload makes the pod; owners that the input lacks are told by the names that controllers give."""
+        ref: Ref | None = place.ref
+        for _ in range(_MAX_OWNERS):
+            if ref is None or ref == workload:
+                break
+            loaded = self.object(ref)
+            if loaded is None:
+                return ref.namespace == workload.namespace and ref.name.startswith(f"{workload.name}-")
+            owners = loaded.body.metadata.owner_references or ()
+            ref = next((Ref(owner.kind, owner.name, ref.namespace) for owner in owners if owner.controller), None)
+        return ref == workload
 
     def _entries(self, workload: Ref) -> list[Entry]:
         places = [place for place in self.in_namespace(workload.namespace or "") if self.is_of(place, workload)]
@@ -353,7 +364,9 @@ class View:
             from graphsec.query.reach import Reach
 
             word = f"{workload.namespace}/{workload.name}[{workload.kind}]"
-            found = [(flow.source.ref, flow.ports) for flow in Reach(destination=word).answer(self.world) if flow.source.ref]
+            found = [
+                (flow.source.ref, flow.ports) for flow in Reach(destination=word).answer(self.world) if flow.source.ref
+            ]
             found += [
                 (None, exposure.ports)
                 for exposure in Exposed().answer(self.world)

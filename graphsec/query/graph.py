@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 K = FactKind
 HOPS = 2
 #: How alike a suggestion must be.
-_NEAR = 0.6
+_NEAR = 0.75
 _HELP = (
     "a focus is `sa:NS/NAME`, `user:NAME`, `group:NAME`, `Pod/NS/NAME`, `Node/NAME`, `Namespace/NAME`, `Secret/NS/NAME`, "
     f"`ClusterRole/NAME`, `Role/NS/NAME`, internet, {', '.join(SINKS)}"
@@ -72,7 +72,11 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return draw_steps([self.step])
 
     def refs(self) -> tuple[str, ...]:
-        named = [fact for fact in (*self.step.premises, self.step.after) if fact.kind in _OBJECTS and not fact.power]
+        named = [
+            fact
+            for fact in (*self.step.premises, self.step.after)
+            if fact.kind in _OBJECTS and fact.name and not fact.power
+        ]
         texts = [str(fact).partition("/") for fact in named]
         return tuple(f"{kind.lower()}/{rest}" for kind, _, rest in texts)
 
@@ -188,7 +192,9 @@ def find_focus(text: str, world: World, graph: AttackGraph) -> End:
         hubs = (fact for fact in graph.horn.facts if fact.kind in _OF_NAMESPACE and fact.namespace == rest)
         return End(found.text, tuple(dict.fromkeys((*found.facts, *hubs))))
     found = start(text, world, graph)
-    if not any(fact in graph.horn.ids for fact in found.facts[:1]):
+    # The groups of a subject say nothing of it.
+    own = found.facts[:1] if "/" in found.text else found.facts
+    if not any(fact in graph.horn.ids for fact in own):
         raise UsageError(f"nothing of the input names {found.text}", help=_suggestion(found.text, graph))
     return found
 
@@ -206,7 +212,9 @@ def _role(text: str, graph: AttackGraph) -> End:
 
 
 def _holders(role: Ref, graph: AttackGraph) -> list[Fact]:
-    subjects = [subject for binding in graph.drawing.access.bindings if binding.role == role for subject in binding.subjects]
+    subjects = [
+        subject for binding in graph.drawing.access.bindings if binding.role == role for subject in binding.subjects
+    ]
     return [fact for fact in dict.fromkeys(map(identity, subjects)) if fact in graph.horn.ids]
 
 
