@@ -8,7 +8,7 @@ contents, those to the bindings of a scope, and only those to subjects.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -186,13 +186,18 @@ class AccessIndex:
         """Every binding of a principal, in any scope."""
         return sorted(index for found in self._held.get(subject, {}).values() for index in found)
 
-    def first_allowing(self, principals: Iterable[Ref], request: Request) -> tuple[int, int] | None:
-        """(binding, rule index in its role) of the first grant that allows the request, None if there is none."""
+    def first_allowing(
+        self, principals: Iterable[Ref], request: Request, *, without: Container[Ref] = ()
+    ) -> tuple[int, int] | None:
+        """(binding, rule index in its role) of the first grant that allows the request, None if there is none; as if the
+        bindings and roles of ``without`` were not."""
         principals = tuple(principals)
         for namespaced in (False, True):
             for principal in principals:
                 for index in self.held(principal, request.namespace):
                     binding = self.bindings[index]
+                    if binding.ref in without or binding.role in without:
+                        continue
                     if (binding.scope != CLUSTER) is namespaced:
                         for position, rule in enumerate(self.roles[binding.role].rules):
                             if allows(rule, request):

@@ -82,6 +82,7 @@ class Horn(Generic[F]):
         self._joint = np.flatnonzero(self._tails < 0)
         self._lists: Any = None
         self._towards: dict[tuple[int, bool], Ints] = {}
+        self._next: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -143,26 +144,32 @@ class Horn(Generic[F]):
         chained = self.costs_to(goal)
         first = min(useful, key=lambda start: (int(chained[start]), start))
         if not banned and chained[first] < FAR and chained[first] <= min(int(near[start]) for start in useful):
-            return Proof(int(chained[first]), self._chain(first, goal, chained))
+            return Proof(int(chained[first]), self.chain(first, goal))
         costs, by = self._close(useful, goal, near, banned)
         return Proof(costs[goal], _unwound(self, by, goal)) if goal in costs else None
 
-    def _chain(self, start: int, goal: int, costs: Ints) -> list[int]:
-        """The clauses of the cheapest chain; of equal ones the first clause."""
-        lists = self._by_premise()
+    def chain(self, start: int, goal: int) -> list[int]:
+        """The clauses of the cheapest chain of ``costs_to``, which there must be; of equal ones the first clause counts."""
+        if goal not in self._next:
+            self._next[goal] = self._next_clauses(goal)
+        onward, heads = self._next[goal], self._by_premise().heads
         chain: list[int] = []
         at = start
         while at != goal:
-            left = int(costs[at])
-            for clause in lists.clauses(at):
-                head = lists.heads[clause]
-                if lists.missing[clause] == 1 and costs[head] + lists.weights[clause] == left:
-                    chain.append(clause)
-                    at = head
-                    break
-            else:  # pragma: no cover - every finite cost has a clause behind it
-                raise AssertionError(f"no clause leads on from fact {at}")
+            chain.append(onward[at])
+            at = heads[onward[at]]
         return chain
+
+    def _next_clauses(self, goal: int) -> list[int]:
+        """For every fact the first clause of its cheapest chain to ``goal``, -1 without one."""
+        costs, plain = self.costs_to(goal).astype(np.int64), self._plain
+        tails, heads = self._tails[plain], self.heads[plain]
+        best = (costs[heads] < FAR) & (costs[heads] + self.weights[plain] == costs[tails])
+        found, first = np.unique(tails[best], return_index=True)
+        onward = np.full(len(self), -1, dtype=np.int64)
+        onward[found] = plain[best][first]
+        numbers: list[int] = onward.tolist()
+        return numbers
 
     def closure(self, starts: Iterable[int], *, weight_below: int = FAR) -> dict[int, int]:
         """Every fact that follows from ``starts``, with the cost of its cheapest proof.

@@ -61,7 +61,7 @@ class _PodReader:
         return pod
 
 
-_TOKEN_VOLUME = "kube-api-access-"  # noqa: S105 - the name of a volume
+_TOKEN_VOLUME = "kube-api-access-"
 
 
 def _name_token_volume(spec: objects.PodSpec) -> None:

@@ -180,9 +180,9 @@ class Scope(enum.StrEnum):
     CLUSTER = "cluster"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Power:
-    """Something that requests can do; any one of ``ways`` suffices. ``id`` reads after "can"."""
+    """Something that requests can do; any one of ``ways`` suffices. ``id`` reads after "can". Equal to itself alone."""
 
     id: str
     ways: tuple[Way, ...]

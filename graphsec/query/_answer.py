@@ -98,7 +98,8 @@ class Question(Protocol):
 
 
 class Deferred(Sequence[Any]):
-    """Items whose number is known and which are made when first looked at; equal to the tuple of them."""
+    """Items that are made when first looked at; equal to the tuple of them. ``count`` is their number, -1 if it is not
+    known before."""
 
     def __init__(self, count: int, make: Callable[[], tuple[Any, ...]]) -> None:
         self._count = count
@@ -113,7 +114,7 @@ class Deferred(Sequence[Any]):
         return self._items
 
     def __len__(self) -> int:
-        return self._count
+        return self._count if self._count >= 0 else len(self._made())
 
     def __getitem__(self, index: Any) -> Any:
         return self._made()[index]

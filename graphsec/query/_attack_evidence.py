@@ -173,8 +173,8 @@ class Grounds:
             return self._allowed_by_role(fact, request)
         access = self._drawing.access
         principals = self.principals(fact)
-        # S-35: a request on a Namespace carries that namespace; cluster-scoped requests carry none.
-        found = access.first_allowing(principals, request)
+        shown = access.first_allowing(principals, request, without=self._drawing.supplied) if self._drawing.supplied else None
+        found = shown or access.first_allowing(principals, request)
         if found is None:
             return None
         binding = access.bindings[found[0]]
@@ -214,8 +214,9 @@ class Grounds:
             yield from find(self, premises, head)
         elif rule == "containment":
             yield from self._contained(premises[0], head)
-        elif premises[0].kind in (K.POD, K.PODS_LIKE, K.NODE_PODS):
-            yield from self._escape(premises[0], rule, head)
+        else:
+            place = next((fact for fact in premises if fact.kind in (K.POD, K.PODS_LIKE, K.NODE_PODS)), None)
+            yield from self._escape(place, rule, head) if place else ()
 
     def _field(self, ref: Ref, field: str, value: str = "") -> Ground:
         return Ground(object=ref, field=field, value=value, place=self._source(ref))
@@ -344,8 +345,9 @@ _GROUNDS: dict[str, Find] = {
 def _asks(rule: str, head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
     """The choices of requests by which a rule gives a fact to an identity."""
     if head.kind is K.POWER:
-        power = next(power for power in p.POWERS if power.id == head.power)
-        yield from _of_power(power, head, drawing)
+        power = next((power for power in p.POWERS if power.id == head.power), None)
+        if power is not None:
+            yield from _of_power(p.WRITE_OUT_SECRETS if rule == "secret-read-by-write" else power, head, drawing)
         return
     make = _ASKS.get(rule)
     if make is not None:
@@ -359,8 +361,6 @@ def _of_power(power: Power, head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...
     yield ((power, head.namespace, name),)
     yield ((power, head.namespace, ANY),)
     yield ((power, AT_CLUSTER, name),)
-    if power is p.READ_SECRETS:
-        yield ((p.WRITE_OUT_SECRETS, head.namespace, name),)
 
 
 _ROLE_POWERS = (p.REWRITE_CLUSTERROLES, p.REWRITE_ROLES)
@@ -381,7 +381,7 @@ def _change_workload(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
         for ref in drawing.inventory.workloads(kind, head.namespace):
             yield ((power, head.namespace, ref.name),)
     for power in p.CHANGE.values():
-        yield ((power, head.namespace, ""),)
+        yield ((power, head.namespace, ANY),)
 
 
 def _debug(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
@@ -411,6 +411,12 @@ def _update(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
             yield ((change, scope, binding.ref.name), (bind, scope, role.name))
 
 
+def _deputy(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
+    for power in (p.CREATE_POD_TEMPLATES, p.DEPLOY, p.RESTORE_BACKUPS):
+        for scope in (head.namespace,) if head.kind is K.NEW_POD else (AT_CLUSTER, *drawing.inventory.namespaces):
+            yield ((power, scope, ANY),)
+
+
 def _rewrite(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
     yield ((p.REWRITE_CLUSTERROLES, AT_CLUSTER, ""),)
 
@@ -438,7 +444,9 @@ def _account_scopes(drawing: Any) -> Iterator[tuple[Power, str]]:
 _ASKS: dict[str, Callable[[Fact, Any], Iterator[tuple[Ask, ...]]]] = {
     "cluster-admin-equivalent": _by(p.EVERYTHING),
     "rbac-grant": _by(p.EVERYTHING),
-    "workload-create-as-sa": _by(p.CREATE_PODS, free=True),
+    "workload-create-as-sa": _by(*p.CREATE.values(), free=True),
+    "confused-deputy": _deputy,
+    "aws-auth-edit": lambda head, drawing: iter((((p.AWS_AUTH, "kube-system", "aws-auth"),),)),
     "workload-update": _change_workload,
     "pod-exec": _by(p.EXEC),
     "pod-attach": _by(p.ATTACH),

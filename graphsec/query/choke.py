@@ -114,7 +114,7 @@ class Choke:
         end = goal(self.target, world, search.graph)
         starts, left_out = all_starts(world, search.graph, include_builtin=self.include_builtin)
         found = reaching(search.graph, starts, end)
-        paths = {given.text: (given, search.path(given, end, proof)) for given, proof in found}
+        paths = {one.start.text: (one.start, search.path(one.start, end, one.proof)) for one in found}
         items = [*_Chokes(search, end, paths, self.top).bindings(), *_Chokes(search, end, paths, self.top).things()]
         items.sort(key=lambda item: (-item.cuts, item.kind, item.name))
         return Answer(
@@ -180,11 +180,11 @@ class _Chokes:
         world = self._search.world.without({binding})
         search = Search(world, self._search.granted)
         starts = [self._paths[text][0] for text in users]
-        return frozenset(start.text for start, _ in reaching(search.graph, starts, self._end))
+        return frozenset(one.start.text for one in reaching(search.graph, starts, self._end))
 
     def _without_fact(self, fact: Fact, users: list[str]) -> frozenset[str]:
         horn = self._search.graph.horn
         number = horn.ids[fact]
         banned = frozenset(int(clause) for clause in (horn.heads == number).nonzero()[0])
         starts = [self._paths[text][0] for text in users]
-        return frozenset(start.text for start, _ in reaching(self._search.graph, starts, self._end, banned))
+        return frozenset(one.start.text for one in reaching(self._search.graph, starts, self._end, banned))

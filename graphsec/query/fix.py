@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from graphsec.compile import World
 from graphsec.model.ref import Ref, Source
 from graphsec.query._answer import Answer, lower_name
-from graphsec.query._attack_ends import End, goal, start
+from graphsec.query._attack_ends import goal, start
 from graphsec.query._attack_reach import reaching
 from graphsec.query._attack_starts import all_starts
 from graphsec.query._fixes import Change, apply, changes, patch
@@ -197,11 +197,7 @@ class _Solver:
         else:
             starts = [start(question.source, self._world, search.graph)]
         left = [given for given in starts if given.text not in set(stuck)]
-        return [search.path(given, _named(end), proof) for given, proof in reaching(search.graph, left, end)]
-
-
-def _named(end: End) -> End:
-    return end
+        return [search.path(one.start, end, one.proof) for one in reaching(search.graph, left, end)]
 
 
 def cheapest(wanted: Sequence[frozenset[Change]]) -> tuple[tuple[Change, ...], bool]:

@@ -48,7 +48,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def because(self) -> tuple[Any, ...]:
-        return self.step.because
+        return tuple(self.step.because)
 
     def __str__(self) -> str:
         return str(self.step)

@@ -6,8 +6,9 @@ A path is *proved* where it follows from the input alone, *conditional* where it
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,12 +19,13 @@ from graphsec.compile import World
 from graphsec.compile.attacks import AttackGraph, Link
 from graphsec.compile.attacks.drawing import DEAR
 from graphsec.errors import UsageError
-from graphsec.graph.horn import FAR, Proof
+from graphsec.graph.horn import Proof
 from graphsec.model.attack import ASSUMPTIONS, Fact, FactKind
 from graphsec.model.ref import Ref, Source
-from graphsec.query._answer import Answer
+from graphsec.query._answer import Answer, Deferred
 from graphsec.query._attack_ends import SINKS, End, goal, start
 from graphsec.query._attack_evidence import Ground, Grounds
+from graphsec.query._attack_reach import reaching
 from graphsec.query._attack_starts import all_starts, pods
 from graphsec.query._needs import require
 from graphsec.query._words import flag
@@ -43,7 +45,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rule: str
     premises: tuple[Fact, ...]
     after: Fact
-    because: tuple[Ground, ...] = ()
+    #: Made when first looked at: a listing of many paths shows none.
+    because: Sequence[Ground] = ()
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -201,13 +204,10 @@ class Paths:
         else:
             starts = pods(search.graph) if self.source == "pods" else [start(self.source, world, search.graph)]
         for end in ends:
-            reachable = search.reachable(end)
-            found = [
-                path
-                for given in starts
-                if any(fact in reachable for fact in given.facts)
-                for path in search.paths(given, end, k=self.k, banned=banned)
-            ]
+            if self.k == 1 and not banned:
+                found = [search.path(one.start, end, one.proof) for one in reaching(search.graph, starts, end)]
+            else:
+                found = [path for given in starts for path in search.paths(given, end, k=self.k, banned=banned)]
             if len(starts) > 1:
                 found.sort(key=lambda path: (path.verdict != PROVED, path.hops, path.source))
             items += found
@@ -277,10 +277,6 @@ class Search:
         """-1 for a fact that no clause is about."""
         return self.graph.horn.ids.get(fact, -1)
 
-    def reachable(self, end: End) -> Collection[Fact]:
-        """The facts that may be part of a proof of the goal."""
-        return _Useful(self, end)
-
     def banned(self, words: Iterable[str]) -> frozenset[int]:
         """The clauses of rules and steps that a question leaves out. Raises UsageError for what is neither."""
         from graphsec.rules import rules
@@ -348,7 +344,7 @@ class Search:
             rule=label.rule,
             premises=tuple(horn.facts[fact] for fact in horn.body(clause)),
             after=horn.facts[int(horn.heads[clause])],
-            because=self._grounds.of(clause),
+            because=Deferred(-1, partial(self._grounds.of, clause)),
             assumptions=label.assumes,
         )
 
@@ -368,27 +364,6 @@ def _links(world: World, *, clouds: bool) -> frozenset[Link]:
     from graphsec.query._attack_network import links
 
     return links(world, metadata=clouds)
-
-
-class _Useful(Collection[Fact]):
-    """Facts that may lead to a goal, by the graph's lower bounds."""
-
-    def __init__(self, search: Search, end: End) -> None:
-        self._search = search
-        horn = search.graph.horn
-        goals = [number for fact in end.facts if (number := search.number(fact)) >= 0]
-        self._costs = [horn.costs_to(number, relaxed=True) for number in goals]
-
-    def __contains__(self, fact: object) -> bool:
-        number = self._search.number(fact) if isinstance(fact, Fact) else -1
-        return number >= 0 and any(costs[number] < FAR for costs in self._costs)
-
-    def __iter__(self) -> Iterator[Fact]:
-        facts = self._search.graph.horn.facts
-        return (fact for fact in facts if fact in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def is_proved(cost: int) -> bool:

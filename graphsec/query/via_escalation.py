@@ -50,7 +50,7 @@ class ViaEscalation:
         starts, left_out = all_starts(world, search.graph, include_builtin=self.include_builtin)
         direct = {str(holder) for holder in holders}
         known = [start for start in starts if start.text not in direct and not _inherits(world, start, holders)]
-        items = [search.path(start, end, proof) for start, proof in reaching(search.graph, known, end)]
+        items = [search.path(one.start, end, one.proof) for one in reaching(search.graph, known, end)]
         items.sort(key=lambda path: (path.verdict != PROVED, path.hops, path.source))
         return Answer(
             question=self,

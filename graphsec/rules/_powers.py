@@ -18,8 +18,6 @@ CONTROLLERS = (
     ("ReplicationController", "", "replicationcontrollers"),
     ("CronJob", "batch", "cronjobs"),
 )
-#: What pods come of (attacks.md §3.0 PODLIKE).
-PODLIKE = (("", "pods"), ("batch", "jobs"), *((group, resource) for _, group, resource in CONTROLLERS))
 #: Custom resources whose controllers make a pod of a template in them (attacks.md §5).
 POD_TEMPLATES = (
     ("argoproj.io", "workflows"),
@@ -86,7 +84,11 @@ def _authoring(resource: str) -> tuple[Way, ...]:
     return (*_guarded("escalate", resource, ("create",), named=False), *named)
 
 
-CREATE_PODS = Power("create pods", tuple(way for group, resource in PODLIKE for way in creating(resource, group)))
+#: By kind of what is created.
+CREATE = {
+    kind: Power(f"create {resource}", creating(resource, group))
+    for kind, group, resource in (("Pod", "", "pods"), ("Job", "batch", "jobs"), *CONTROLLERS)
+}
 CREATE_POD_TEMPLATES = Power(
     "create custom resources that make pods",
     tuple(way for group, resource in POD_TEMPLATES for way in creating(resource, group)),
@@ -165,16 +167,20 @@ READ_REQUESTS = Power(
 _CLIENT_SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/*")
 
 
-def _signing(verb: str, sub: str) -> tuple[Way, ...]:
+def _signing(verb: str, sub: str, signers: tuple[str, ...] = _CLIENT_SIGNERS) -> tuple[Way, ...]:
     """S-82: the verb is asked on the signer's name, then on its domain."""
     return tuple(
         Way((_one(write, "certificatesigningrequests", CERTIFICATES, sub), _one(verb, "signers", CERTIFICATES, name=name)))
         for write in ("patch", "update")
-        for name in _CLIENT_SIGNERS
+        for name in signers
     )
 
 
 APPROVE_CLIENTS = Power("approve client certificates", _signing("approve", "approval"), Scope.CLUSTER)
+_KUBELET_SIGNERS = ("kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/*")
+APPROVE_KUBELETS = Power(
+    "approve kubelet certificates", _signing("approve", "approval", _KUBELET_SIGNERS), Scope.CLUSTER
+)
 SIGN_CLIENTS = Power("sign client certificates", _signing("sign", "status"), Scope.CLUSTER)
 #: Requester and holder of the grant are one (kube-controller-manager's approver asks about the requester).
 NODE_CLIENT = Power(
@@ -242,6 +248,7 @@ EVERYTHING = Power("do everything", (Way((_one("*", "*", "*", name=""),)),))
 
 POWERS: tuple[Power, ...] = (
     *(value for value in list(globals().values()) if isinstance(value, Power)),
+    *CREATE.values(),
     *CHANGE.values(),
 )
 #: Powers over custom resources, which mean nothing where those are not installed.

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graphsec.collector import collector_paused
-from graphsec.compile.access import AccessIndex, grant_access
+from graphsec.compile.access import AccessIndex, grant_access, principal
 from graphsec.compile.attacks.draw import draw
 from graphsec.compile.attacks.drawing import AttackGraph, Drawing, Link
 from graphsec.compile.attacks.inventory import Inventory
@@ -59,6 +59,13 @@ class Attacks:
         )
         return grant_access(cluster), supplied
 
+    @cached_property
+    def _shipped_accounts(self) -> frozenset[Ref]:
+        defaults = self._world.defaults() if self._world.defaults else None
+        bindings = defaults.of("ClusterRoleBinding", "RoleBinding") if defaults else ()
+        found = [principal(subject, loaded.ref.namespace) for loaded in bindings for subject in loaded.body.subjects or ()]
+        return frozenset(ref for ref in found if ref and ref.kind == "ServiceAccount")
+
     def bindings_of(self, subject: Ref) -> list[Ref]:
         """The bindings of the input that name a subject."""
         access = self._world.access
@@ -78,6 +85,7 @@ class Attacks:
                     supplied=self.supplied,
                     granted=granted,
                     links=links,
+                    shipped=self._shipped_accounts,
                 )
                 found = self._graphs[granted, links] = draw(drawing)
         return found

@@ -21,7 +21,7 @@ from graphsec.rules import _powers as p
 
 #: The objects that a power reaches: None is all of them, also those to come.
 Names = frozenset[str] | None
-_GUARDS = ("bind", "escalate", "approve", "sign", "impersonate")
+_GUARDS = ("bind", "escalate", "approve", "sign")
 NOBODY: frozenset[str] = frozenset()
 #: Stands for a role that grants everything: what whoever may write any rule writes.
 EVERYTHING = Ref("ClusterRole", "*")
@@ -132,9 +132,11 @@ class Powers:
         """The abilities that no request asks for by itself: checks inside of others."""
         return sum(1 << bit for ability, bit in self._bits.items() if ability.verb in _GUARDS)
 
-    def of_contents(self, content: Content) -> dict[Power, Reach]:
-        """The powers of a content that is no role's."""
-        return dict(self._granted(content, content)) if content.everywhere or content.named else {}
+    def of_contents(self, content: Content, *, at_cluster: bool) -> dict[Power, Reach]:
+        """The powers of a content that is no role's, at cluster scope or in a namespace."""
+        if not content.everywhere and not content.named:
+            return {}
+        return dict(self._granted(content if at_cluster else EMPTY, content))
 
     def of(self, at_cluster: frozenset[Ref], here: frozenset[Ref] = frozenset()) -> dict[Power, Reach]:
         """The powers of these roles in a namespace where ``here`` apply besides; without, those at cluster scope."""

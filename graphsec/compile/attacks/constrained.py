@@ -52,18 +52,31 @@ def _draw_target(drawing: Drawing, mode: str, holder: Ref, target: Ref) -> None:
     above = (AUTHENTICATED,) if target.kind == "User" else tuple(drawing.principals.above(target))
     theirs = drawing.principals.united((target, *above))
     fact = Fact(K.COMPOUND, f"{target} for the actions that {holder} may take as such")
-    for scope in {AT_CLUSTER, *mine.scopes, *theirs.scopes}:
-        acting = _content(drawing, mine, scope, mode)
-        held = _content(drawing, theirs, scope, "")
-        powers = drawing.powers.of_contents(_common(acting, held, drawing.powers.guards))
-        if powers:
-            drawing.clause(identity(holder), fact, RULE, _GATES)
-            drawing.limited[fact] = (holder, target, mode)
-            draw_gains(Holder(drawing, fact, scope, powers), powers)
+    for supplied in (False, True) if drawing.supplied else (False,):
+        rests = ("BOOTSTRAP-RBAC",) if supplied else ()
+        for scope in {AT_CLUSTER, *mine.scopes, *theirs.scopes}:
+            acting = _content(drawing, mine, scope, mode, supplied=supplied)
+            held = _content(drawing, theirs, scope, "", supplied=supplied)
+            common = _common(acting, held, drawing.powers.guards)
+            found = drawing.powers.of_contents(common, at_cluster=scope == AT_CLUSTER)
+            # A request is made as one other, so nobody is impersonated on top of that.
+            powers = {power: reach for power, reach in found.items() if power not in _IMPERSONATING}
+            if powers:
+                drawing.clause(identity(holder), fact, RULE, _GATES)
+                drawing.limited[fact] = (holder, target, mode)
+                draw_gains(Holder(drawing, fact, scope, powers, rests), powers)
 
 
-def _content(drawing: Drawing, roles: Roles, scope: str, mode: str) -> Content:
-    wide, here = roles_at(roles, scope, supplied=True)
+_IMPERSONATING = frozenset(
+    {
+        p.IMPERSONATE_USERS, p.IMPERSONATE_GROUPS, p.IMPERSONATE_ACCOUNTS,
+        p.ACT_AS_USERS, p.ACT_AS_ACCOUNTS, p.ACT_AS_NODES, p.ACT_AS_OWN_NODE,
+    }
+)  # fmt: skip
+
+
+def _content(drawing: Drawing, roles: Roles, scope: str, mode: str, *, supplied: bool = True) -> Content:
+    wide, here = roles_at(roles, scope, supplied=supplied)
     return joined(drawing.powers.acting(role, mode) if mode else drawing.powers.content(role) for role in wide | here)
 
 
@@ -104,7 +117,7 @@ def _draw_node(drawing: Drawing, mode: str, holder: Ref, node: str) -> None:
     for kind in drawing.inventory.kinds:
         if node not in kind.nodes:
             continue
-        acting = drawing.powers.of_contents(_content(drawing, mine, kind.namespace, mode))
+        acting = drawing.powers.of_contents(_content(drawing, mine, kind.namespace, mode), at_cluster=False)
         reads, tokens = _names(acting, p.READ_SECRETS), _names(acting, p.REQUEST_TOKENS)
         for used, name in kind.uses:
             if used == "Secret" and (reads is None or name in reads):

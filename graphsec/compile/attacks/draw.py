@@ -13,7 +13,16 @@ from graphsec.compile.attacks.bundles import EVERYTHING, Reach
 from graphsec.compile.attacks.constrained import draw_constrained
 from graphsec.compile.attacks.drawing import MASTERS_GROUP, AttackGraph, Drawing, identity
 from graphsec.compile.attacks.gains import Gains, Holder, draw_gains
-from graphsec.compile.attacks.hubs import draw_changes, draw_clouds, draw_hubs, draw_links, draw_nodes, draw_pods, draw_secrets, draw_users
+from graphsec.compile.attacks.hubs import (
+    draw_changes,
+    draw_clouds,
+    draw_hubs,
+    draw_links,
+    draw_nodes,
+    draw_pods,
+    draw_secrets,
+    draw_users,
+)
 from graphsec.compile.attacks.joins import draw_joins
 from graphsec.compile.attacks.principals import (
     ANONYMOUS,
@@ -95,6 +104,9 @@ def _draw_identity(drawing: Drawing, subject: Ref) -> None:
     if subject == ANONYMOUS:
         drawing.clause(fact, identity(UNAUTHENTICATED), "implicit-group")
     above = tuple(drawing.principals.above(subject))
+    if subject == MASTERS_GROUP:
+        # Allowed everything before any authorizer runs; bindings add nothing to that (S-47).
+        return
     if drawing.principals.own(subject).scopes:
         _draw_held(drawing, fact, (subject, *above), above)
 

@@ -78,7 +78,10 @@ class Drawing:
         supplied: frozenset[Ref] = frozenset(),
         granted: frozenset[str] = frozenset(),
         links: frozenset[Link] = frozenset(),
+        shipped: frozenset[Ref] = frozenset(),
     ) -> None:
+        #: Accounts of the controllers that every cluster runs.
+        self.shipped = shipped
         self.links = links
         self.inventory = inventory
         self.access = access
@@ -101,7 +104,7 @@ class Drawing:
         self.limited: dict[Fact, tuple[Ref, Ref, str]] = {}
         self._holders: dict[Power, list[tuple[Ref, str, Names]]] = defaultdict(list)
         self.new_compounds: list[tuple[Fact, tuple[Ref, ...]]] = []
-        listed = all(inventory.listed(kind) for kind in _ADMISSION)
+        listed = all(inventory.is_empty(kind) for kind in _ADMISSION)
         #: What the admission of a new or changed object rests on.
         self.webhook: tuple[str, ...] = () if listed else ("WEBHOOK",)
 
@@ -269,6 +272,10 @@ class Drawing:
         if not self.inventory.listed("ServiceAccount"):
             for namespace, refs in self.absent.items():
                 found[namespace].update(dict.fromkeys(refs, ("ACCOUNT-EXISTS",)))
+        elif not self.inventory.is_complete("ServiceAccount"):
+            for ref in self.absent.get("kube-system", ()):
+                if ref in self.shipped:
+                    found["kube-system"][ref] = ("ACCOUNT-EXISTS",)
         return found
 
     # -- objects ------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
@@ -62,11 +62,18 @@ def draw_gains(holder: Holder, fresh: Gains) -> None:
 Gain = Callable[[Holder, Power, Names, Assumed], None]
 
 
-def _created(kind: FactKind, rule: str) -> Gain:
-    """A hub that one name opens as well as all: what is created gets any name that is free."""
+def _created(kind: str) -> Gain:
+    """A pod of one's own; a name that is limited must be free, for an apply of another one only changes what is there."""
 
     def draw(holder: Holder, power: Power, names: Names, assumes: Assumed) -> None:
-        holder.gives(holder.drawing.hub(kind, holder.scope), rule, assumes + holder.drawing.webhook)
+        drawing, rule = holder.drawing, "workload-create-as-sa"
+        scopes: Iterable[str] = (holder.scope,)
+        if names is not None:
+            places = drawing.inventory.namespaces if holder.scope == AT_CLUSTER else scopes
+            taken = [place for place in places if names <= drawing.inventory.names(kind, place)]
+            scopes = [place for place in places if place not in taken] if taken else scopes
+        for scope in scopes:
+            holder.gives(drawing.hub(K.NEW_POD, scope), rule, assumes + drawing.webhook)
 
     return draw
 
@@ -121,11 +128,13 @@ def changed(drawing: Drawing, kind: PodKind, pod: Ref | None, hub: FactKind) -> 
     rests = rejudged(drawing, kind)
     if rests is not None:
         yield (pod_fact(kind, pod), rests)
+    if rests is not None and hub is K.DEBUG:
+        # Its environment may come from any Secret of the namespace, which the node then fetches.
+        yield (drawing.hub(K.SECRETS, kind.namespace), rests)
     host = drawing.host_fields(kind.namespace)
     if hub is K.DEBUG and host is not None:
-        for node, member in kind.nodes.items():
-            if pod is None or member == pod or kind.spec.node_name == node:
-                yield (Fact(K.NODE, node) if node else NODES, host)
+        for node in kind.nodes if pod is None else (kind.node_of(pod),):
+            yield (Fact(K.NODE, node) if node else NODES, host)
 
 
 def pod_fact(kind: PodKind, pod: Ref | None = None) -> Fact:
@@ -182,8 +191,7 @@ def _read_secrets(rule: str) -> Gain:
         existing(holder, power, names, assumes)
         for name in sorted(names or ()):
             # A Secret that is not there yet may be made under that name.
-            if not holder.drawing.called(K.SECRET, name, holder.scope):
-                holder.gives(holder.drawing.power(p.READ_SECRETS, holder.scope, name), rule, assumes)
+            holder.gives(holder.drawing.power(p.READ_SECRETS, holder.scope, name), rule, assumes)
 
     return draw
 
@@ -264,7 +272,7 @@ def _cordon(holder: Holder, power: Power, names: Names, assumes: Assumed) -> Non
 
 
 _SINGLE: dict[Power, Gain] = {
-    p.CREATE_PODS: _created(K.NEW_POD, "workload-create-as-sa"),
+    **{power: _created(kind) for kind, power in p.CREATE.items()},
     p.EXEC: _objects(K.PODS, K.POD, "pod-exec"),
     p.ATTACH: _objects(K.PODS, K.POD, "pod-attach", ("RUNTIME",)),
     p.CHANGE_PODS: _judged("pod-image-replace", K.NEW_IMAGES),
@@ -286,6 +294,7 @@ _SINGLE: dict[Power, Gain] = {
     p.READ_REQUESTS: _kept(),
     p.APPROVE_CLIENTS: _kept(),
     p.SIGN_CLIENTS: _kept(),
+    p.APPROVE_KUBELETS: _kept(),
     p.NODE_CLIENT: _kept(),
     p.WRITE_MUTATING: _kept(some=True),
     p.WRITE_MUTATING_POLICIES: _kept(some=True),
@@ -297,10 +306,10 @@ _SINGLE: dict[Power, Gain] = {
     p.ACT_AS_ACCOUNTS: _noted,
     p.ACT_AS_NODES: _noted,
     p.ACT_AS_OWN_NODE: _noted,
-    p.READ_LOGS: _kept(some=True),
-    p.READ_NODE_LOGS: _kept(some=True),
+    p.READ_LOGS: _kept(),
+    p.READ_NODE_LOGS: _kept(),
     p.EVICT_PODS: _kept(),
-    p.REMOVE_NODES: _kept(some=True),
+    p.REMOVE_NODES: _kept(),
     p.CORDON_NODES: _cordon,
 }
 

@@ -169,9 +169,11 @@ def _control_plane(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> 
 
 
 def _logs(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
-    for power, scope in ((p.READ_LOGS, place.namespace), (p.READ_LOGS, AT_CLUSTER), (p.READ_NODE_LOGS, AT_CLUSTER)):
-        if (scope, "") in drawing.held(power):
-            premises = [place, drawing.power(power, scope)]
+    own = [(p.READ_LOGS, scope, place.name) for scope in (place.namespace, AT_CLUSTER) if place.kind is K.POD]
+    all_ = [(p.READ_LOGS, place.namespace, ""), (p.READ_LOGS, AT_CLUSTER, ""), (p.READ_NODE_LOGS, AT_CLUSTER, "")]
+    for power, scope, name in (*all_, *own):
+        if (scope, name) in drawing.held(power):
+            premises = [place, drawing.power(power, scope, name)]
             for head in (Fact(K.NODE_IDENTITY, node.name), Fact(K.NODE_PODS, node.name)):
                 drawing.clause(premises, head, found.rule, resting(found))
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from graphsec.compile.endpoints import place_endpoints
 from graphsec.compile.escapes import Effect, Escape, escapes
-from graphsec.compile.pod_security import Enforcement, enforcement
+from graphsec.compile.pod_security import enforcement
 from graphsec.compile.profile import UPSTREAM
 from graphsec.compile.typed_graph import used_objects
 from graphsec.model.cluster import Cluster
@@ -20,8 +20,8 @@ from graphsec.model.coverage import State
 from graphsec.model.objects import Container, HostPath, Loaded, Pod, PodSpec, Volume, VolumeMount
 from graphsec.model.ref import Ref, Source, ref_order
 
-TOKEN_SECRET = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
-BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - the name of a type
+TOKEN_SECRET = "kubernetes.io/service-account-token"
+BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"
 #: A token Secret with this label is refused by the authenticator (S-90).
 INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _CONTROL_PLANE = (
@@ -187,6 +187,26 @@ class Inventory:
         """Whether the input shows every object of a kind, so that one that is not there does not exist."""
         return self._cluster.coverage[kind].state in (State.COMPLETE, State.EMPTY, State.ASSUMED)
 
+    def is_complete(self, kind: str) -> bool:
+        """Whether the input proves that it shows every object of a kind."""
+        return self._cluster.coverage[kind].state in (State.COMPLETE, State.EMPTY)
+
+    def is_empty(self, kind: str) -> bool:
+        """Whether the input proves that there is no object of a kind."""
+        return self.is_complete(kind) and not self._cluster.coverage[kind].objects
+
+    def names(self, kind: str, namespace: str) -> frozenset[str]:
+        """Names that are taken in a namespace."""
+        return self._names.get((kind, namespace), frozenset())
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, str], frozenset[str]]:
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for kind in _POD_MAKERS:
+            for loaded in self._cluster.of(kind):
+                found[kind, loaded.ref.namespace or ""].add(loaded.ref.name)
+        return {key: frozenset(names) for key, names in found.items()}
+
     @cached_property
     def node_names(self) -> frozenset[str]:
         """Those with an object, and those that pods are placed on."""
@@ -286,6 +306,9 @@ class Inventory:
         return found
 
 
+_POD_MAKERS = (
+    "Pod", "Job", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"
+)
 _CHANGEABLE = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"})
 
 
@@ -342,7 +365,7 @@ def _likeness(spec: PodSpec) -> tuple[Any, ...]:
     )
 
 
-_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def _takes_automount(spec: PodSpec) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING
 from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, identity
+from graphsec.compile.attacks.gains import changed
 from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET
 from graphsec.model.attack import CLUSTER, NODES, Fact, FactKind, Power
 from graphsec.model.ref import Ref
@@ -45,7 +46,7 @@ def _join(drawing: Drawing, premises: Iterable[Fact | None], head: Fact, rule: s
 
 def draw_joins(drawing: Drawing) -> None:
     """All of them. Of GRANT facts that they make the powers are still to be drawn."""
-    for join in (_made_pods, _bootstrap, _tokens, _squats, _rewritten, _authored, _aggregated, _certificates, _volumes, _relaxed, _later, _stolen):
+    for join in (_made_pods, _debugged, _bootstrap, _tokens, _squats, _rewritten, _authored, _aggregated, _certificates, _volumes, _relaxed, _later, _stolen):
         join(drawing)
 
 
@@ -65,14 +66,17 @@ def _tokens(drawing: Drawing) -> None:
         scopes.update(drawing.hubs(K.SECRETS))
     for scope in sorted(scopes):
         create = _premise(drawing, p.CREATE_SECRETS, scope)
-        accounts = drawing.hub(K.ACCOUNTS, scope)
-        _join(drawing, (create, _hub(drawing, K.SECRETS, scope)), accounts, rule)
+        _join(drawing, (create, _hub(drawing, K.SECRETS, scope)), drawing.hub(K.ACCOUNTS, scope), rule)
         for name in sorted({name for _, name in read if name}):
-            _join(drawing, (create, _premise(drawing, p.READ_SECRETS, scope, name)), accounts, rule)
+            for place in _free(drawing, name, scope):
+                create = _premise(drawing, p.CREATE_SECRETS, place)
+                reading = _premise(drawing, p.READ_SECRETS, place, name)
+                _join(drawing, (create, reading), drawing.hub(K.ACCOUNTS, place), rule)
     for scope, name in sorted(created):
         # A creating apply has a name, and the answer to its patch holds the Secret.
-        if name and not drawing.called(K.SECRET, name, scope):
-            drawing.clause(drawing.power(p.CREATE_SECRETS, scope, name), drawing.hub(K.ACCOUNTS, scope), rule)
+        for place in _free(drawing, name, scope) if name else ():
+            made = _premise(drawing, p.CREATE_SECRETS, place, name)
+            _join(drawing, (made,), drawing.hub(K.ACCOUNTS, place), rule)
     if drawing.held(p.CHANGE_SECRETS):
         for ref, loaded in drawing.inventory.secrets.items():
             if loaded.body.type == TOKEN_SECRET:
@@ -88,6 +92,26 @@ def _made_pods(drawing: Drawing) -> None:
         pod = Fact(K.NEW_POD, "", scope)
         drawing.clause(pod, drawing.hub(K.ACCOUNTS, scope), "workload-create-as-sa")
         drawing.clause(pod, drawing.hub(K.SECRETS, scope), "workload-create-mounts-data")
+
+
+def _debugged(drawing: Drawing) -> None:
+    """ephemeral-container: Secrets in its environment, where some pod can take one."""
+    scopes = drawing.hubs(K.DEBUG)
+    for namespace, kinds in drawing.kinds_by_namespace.items():
+        if AT_CLUSTER not in scopes and namespace not in scopes:
+            continue
+        for kind in kinds:
+            for head, rests in changed(drawing, kind, None, K.DEBUG):
+                if head.kind is K.SECRETS:
+                    drawing.clause(drawing.hub(K.DEBUG, namespace), head, "ephemeral-container", rests)
+
+
+def _free(drawing: Drawing, name: str, scope: str) -> list[str]:
+    """Where a Secret of that name can be made: the scope as a whole, or the namespaces of it that have none."""
+    taken = {ref.namespace for ref in drawing.called(K.SECRET, name, scope)}
+    if not taken:
+        return [scope]
+    return [place for place in drawing.inventory.namespaces if place not in taken] if scope == AT_CLUSTER else []
 
 
 def _bootstrap(drawing: Drawing) -> None:
@@ -223,15 +247,23 @@ def _aggregated(drawing: Drawing) -> None:
 
 def _certificates(drawing: Drawing) -> None:
     """csr-client-cert, csr-sign, kubelet-client-csr: the three requests are about one object, so their names must agree."""
-    powers = (p.CREATE_REQUESTS, p.READ_REQUESTS, p.APPROVE_CLIENTS, p.SIGN_CLIENTS, p.NODE_CLIENT)
+    powers = (
+        p.CREATE_REQUESTS,
+        p.READ_REQUESTS,
+        p.APPROVE_CLIENTS,
+        p.SIGN_CLIENTS,
+        p.NODE_CLIENT,
+        p.APPROVE_KUBELETS,
+    )
     names = sorted({name for power in powers for _, name in drawing.held(power)} | {""})
     for name in names:
-        create, read, approve, sign, client = (_premise(drawing, power, AT_CLUSTER, name) for power in powers)
+        create, read, approve, sign, client, kubelet = (_premise(drawing, power, AT_CLUSTER, name) for power in powers)
         _join(drawing, (create, read, approve), ANYBODY, "csr-client-cert")
         _join(drawing, (create, read, sign), ANYBODY, "csr-sign", "CA-KEY")
         for node in sorted(drawing.inventory.node_names):
             head = Fact(K.NODE_IDENTITY, node)
             _join(drawing, (client, read), head, "kubelet-client-csr", "BOOTSTRAP-AUTH")
+            _join(drawing, (create, read, kubelet), head, "kubelet-client-csr")
     if ANYBODY not in drawing:
         return
     groups = [group for group in drawing.groups if group.name != "system:masters"]
@@ -287,6 +319,7 @@ def _stolen(drawing: Drawing) -> None:
             heads = [Fact(K.POD, name, ref.namespace or "") for ref in drawing.called(K.POD, name, scope)] if name else None
             for head in [drawing.hub(K.PODS, scope)] if heads is None else heads:
                 _join(drawing, (evict, cordon, have), head, "steal-pods", "SCHED")
-        for scope, _ in list(drawing.held(p.REMOVE_NODES)):
-            premises = (drawing.power(p.REMOVE_NODES, scope), cordon, have)
-            _join(drawing, premises, drawing.hub(K.PODS, AT_CLUSTER), "steal-pods", "SCHED")
+        for scope, name in list(drawing.held(p.REMOVE_NODES)):
+            premises = (drawing.power(p.REMOVE_NODES, scope, name), cordon, have)
+            head = Fact(K.NODE_PODS, name) if name else drawing.hub(K.PODS, AT_CLUSTER)
+            _join(drawing, premises, head, "steal-pods", "SCHED")
