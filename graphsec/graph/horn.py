@@ -7,7 +7,7 @@ depth. A cheapest proof is found by Knuth's generalisation of Dijkstra's algorit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,8 @@ Ints = npt.NDArray[np.int32]
 
 #: A cost that no proof has.
 FAR = 2**30
+#: Sets of starts that are followed in one pass.
+_AT_ONCE = 256
 
 
 class HornBuilder(Generic[F]):
@@ -178,6 +180,38 @@ class Horn(Generic[F]):
         """
         costs, _ = self._close(tuple(starts), -1, None, (), weight_below)
         return costs
+
+    def reaching(self, starts: Sequence[Sequence[int]], goal: int, *, weight_below: int = FAR) -> list[bool]:
+        """For each set of starts whether ``goal`` follows, all of them at once: a bit for each, a round for each step."""
+        if not starts:
+            return []
+        near = self.costs_to(goal, relaxed=True) < FAR
+        light = self.weights < weight_below
+        plain = self._plain[light[self._plain] & near[self.heads[self._plain]] & near[self._tails[self._plain]]]
+        joint = [clause for clause in self._joint.tolist() if light[clause] and near[self.heads[clause]]]
+        bodies = [self._bodies[-1 - int(self._tails[clause])] for clause in joint]
+        members = np.array([fact for body in bodies for fact in body], dtype=np.int64)
+        begins = np.cumsum([0, *(len(body) for body in bodies[:-1])]) if bodies else np.zeros(0, dtype=np.int64)
+        heads = np.concatenate((self.heads[plain], self.heads[joint])) if joint else self.heads[plain]
+        order = np.argsort(heads, kind="stable")
+        targets, runs = np.unique(heads[order], return_index=True)
+        found: list[bool] = []
+        for first in range(0, len(starts), _AT_ONCE):
+            batch = starts[first : first + _AT_ONCE]
+            words = np.zeros((len(self), -(-len(batch) // 64)), dtype=np.uint64)
+            for number, facts in enumerate(batch):
+                for fact in facts:
+                    words[fact, number // 64] |= np.uint64(1 << (number % 64))
+            while len(targets):
+                values = words[self._tails[plain]]
+                if joint:
+                    values = np.concatenate((values, np.bitwise_and.reduceat(words[members], begins)))
+                reached = words[targets] | np.bitwise_or.reduceat(values[order], runs)
+                if np.array_equal(reached, words[targets]):
+                    break
+                words[targets] = reached
+            found += [bool(words[goal, number // 64] >> np.uint64(number % 64) & np.uint64(1)) for number in range(len(batch))]
+        return found
 
     def derivation(self, starts: Iterable[int]) -> Derivation[F]:
         """The closure with a cheapest proof of each fact."""

@@ -411,6 +411,11 @@ def _update(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
             yield ((change, scope, binding.ref.name), (bind, scope, role.name))
 
 
+def _mint(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
+    for read in (p.READ_SECRETS, p.WRITE_OUT_SECRETS):
+        yield ((p.CREATE_SECRETS, head.namespace, ""), (read, head.namespace, ""))
+
+
 def _deputy(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
     for power in (p.CREATE_POD_TEMPLATES, p.DEPLOY, p.RESTORE_BACKUPS):
         for scope in (head.namespace,) if head.kind is K.NEW_POD else (AT_CLUSTER, *drawing.inventory.namespaces):
@@ -445,6 +450,7 @@ _ASKS: dict[str, Callable[[Fact, Any], Iterator[tuple[Ask, ...]]]] = {
     "cluster-admin-equivalent": _by(p.EVERYTHING),
     "rbac-grant": _by(p.EVERYTHING),
     "workload-create-as-sa": _by(*p.CREATE.values(), free=True),
+    "token-secret-mint": _mint,
     "confused-deputy": _deputy,
     "aws-auth-edit": lambda head, drawing: iter((((p.AWS_AUTH, "kube-system", "aws-auth"),),)),
     "workload-update": _change_workload,

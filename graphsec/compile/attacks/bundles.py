@@ -33,6 +33,15 @@ class Content:
 
     everywhere: int
     named: Mapping[int, frozenset[str]]
+    #: The abilities that are granted for some name at least.
+    present: int
+
+    @classmethod
+    def of(cls, everywhere: int, named: Mapping[int, frozenset[str]]) -> Content:
+        present = everywhere
+        for bit in named:
+            present |= 1 << bit
+        return cls(everywhere, named, present)
 
     def reach(self, bit: int) -> Names:
         """The names for which an ability is granted."""
@@ -59,12 +68,14 @@ class Powers:
     ) -> None:
         self._access = access
         self._bits: dict[Ability, int] = {}
-        self._ways: list[tuple[Power, list[tuple[Way, list[tuple[int, str | None]]]]]] = []
+        #: With each power the ways in which it may be had, each with the bits that it needs.
+        self._ways: list[tuple[Power, list[tuple[int, Way, list[tuple[int, str | None]]]]]] = []
         for power in powers:
             ways = [way for way in power.ways if way.since <= minor < way.until]
             if power in p.CUSTOM:
                 ways = [way for way in ways if all((need.group, need.resource) in installed for need in way.needs)]
-            self._ways.append((power, [(way, [self._bit(need) for need in way.needs]) for way in ways]))
+            needs = [(way, [self._bit(need) for need in way.needs]) for way in ways]
+            self._ways.append((power, [(_mask(bits), way, bits) for way, bits in needs]))
         self._contents = self._read()
         self._acting: dict[tuple[Ref, str], Content] = {}
         self._known: dict[tuple[frozenset[Ref], frozenset[Ref]], dict[Power, Reach]] = {}
@@ -83,9 +94,9 @@ class Powers:
                     named[rule][bit] = frozenset(names)
                 else:
                     everywhere[rule] |= 1 << bit
-        rules = [Content(*pair) for pair in zip(everywhere, named, strict=True)]
+        rules = [Content.of(*pair) for pair in zip(everywhere, named, strict=True)]
         contents: dict[tuple[int, ...], Content] = {}
-        found: dict[Ref, Content] = {EVERYTHING: Content((1 << len(self._bits)) - 1, {})}
+        found: dict[Ref, Content] = {EVERYTHING: Content.of((1 << len(self._bits)) - 1, {})}
         for role, numbers in self._access.rules_by_role().items():
             known = contents.get(numbers)
             if known is None:
@@ -104,8 +115,8 @@ class Powers:
     def _of_rule(self, rule: PolicyRule) -> Content:
         bits = [bit for ability, bit in self._bits.items() if acts(rule, request_of(ability, "", ""))]
         if rule.names:
-            return Content(0, dict.fromkeys(bits, frozenset(rule.names)))
-        return Content(sum(1 << bit for bit in bits), {})
+            return Content.of(0, dict.fromkeys(bits, frozenset(rule.names)))
+        return Content.of(sum(1 << bit for bit in bits), {})
 
     def acting(self, role: Ref, mode: str) -> Content:
         """What a role lets its holder do *as somebody else* (S-72): the abilities behind `impersonate-on:<mode>:<verb>`."""
@@ -124,8 +135,8 @@ class Powers:
             if acts(rule, replace(request_of(ability, "", ""), verb=f"impersonate-on:{mode}:{ability.verb}"))
         ]
         if rule.names:
-            return Content(0, dict.fromkeys(bits, frozenset(rule.names)))
-        return Content(sum(1 << bit for bit in bits), {})
+            return Content.of(0, dict.fromkeys(bits, frozenset(rule.names)))
+        return Content.of(sum(1 << bit for bit in bits), {})
 
     @cached_property
     def guards(self) -> int:
@@ -156,14 +167,23 @@ class Powers:
     def _granted(self, wide: Content, both: Content) -> Iterator[tuple[Power, Reach]]:
         for power, ways in self._ways:
             content = wide if power.scope is Scope.CLUSTER else both
-            reach = _reach(content, ways)
+            present = content.present
+            held = [(way, bits) for mask, way, bits in ways if present & mask == mask]
+            reach = _reach(content, held) if held else ()
             if reach:
                 yield power, reach
 
 
 #: Names by the assumptions that they need; the first entry needs the fewest.
 Reach = tuple[tuple[Names, tuple[str, ...]], ...]
-EMPTY = Content(0, {})
+EMPTY = Content.of(0, {})
+
+
+def _mask(bits: Iterable[tuple[int, str | None]]) -> int:
+    found = 0
+    for bit, _ in bits:
+        found |= 1 << bit
+    return found
 
 
 def joined(contents: Iterable[Content]) -> Content:
@@ -173,7 +193,7 @@ def joined(contents: Iterable[Content]) -> Content:
         everywhere |= content.everywhere
         for bit, names in content.named.items():
             named[bit] = named[bit] | names if bit in named else names
-    return Content(everywhere, named)
+    return Content.of(everywhere, named)
 
 
 def _reach(content: Content, ways: Iterable[tuple[Way, list[tuple[int, str | None]]]]) -> Reach:

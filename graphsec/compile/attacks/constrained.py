@@ -87,7 +87,7 @@ def _common(acting: Content, held: Content, guards: int) -> Content:
         names = _both(acting.reach(bit) if not guards >> bit & 1 else None, held.reach(bit))
         if names:
             named[bit] = names
-    return Content((acting.everywhere | guards) & held.everywhere, named)
+    return Content.of((acting.everywhere | guards) & held.everywhere, named)
 
 
 def _both(one: Names, other: Names) -> frozenset[str]:

@@ -95,7 +95,8 @@ class Drawing:
         #: GRANT facts whose powers are still to be drawn.
         self._grants: list[Fact] = []
         self._grants_by_scope: dict[str, list[Fact]] = defaultdict(list)
-        self._drawn: set[tuple[Any, int, int]] = set()
+        self._drawn: set[Any] = set()
+        self._numbers: dict[tuple[str, tuple[str, ...]], tuple[int, int]] = {}
         self._hubs: dict[FactKind, dict[str, None]] = defaultdict(dict)
         self._powers: dict[Power, dict[tuple[str, str], None]] = defaultdict(dict)
         #: Identities that are in several groups at once, and in which.
@@ -118,19 +119,30 @@ class Drawing:
 
     def clause(self, premises: Fact | Sequence[Fact], head: Fact, rule: str, assumes: Iterable[str] = ()) -> None:
         """``premises`` together give ``head``, by ``rule``."""
-        assumed = tuple(sorted({name for name in assumes if name not in self._granted})) if assumes else ()
-        label = Label(rule, assumed)
-        number = self._labels.setdefault(label, len(self._labels))
+        number, weight = self._label(rule, tuple(assumes))
         number_of = self._built.fact
-        body = number_of(premises) if isinstance(premises, Fact) else [number_of(premise) for premise in premises]
         if head.kind is FactKind.GRANT and head not in self._built.ids:
             self._grants.append(head)
             self._grants_by_scope[head.namespace].append(head)
-        key = (tuple(body) if isinstance(body, list) else body, number_of(head), number)
-        if key in self._drawn:
-            return
-        self._drawn.add(key)
-        self._built.clause(body, number_of(head), number, 1 + DEAR * len(assumed))
+        given = number_of(head)
+        if isinstance(premises, Fact):
+            body: Any = number_of(premises)
+            key: Any = (body, given, number)
+        else:
+            body = [number_of(premise) for premise in premises]
+            key = (*body, given, number)
+        if key not in self._drawn:
+            self._drawn.add(key)
+            self._built.clause(body, given, number, weight)
+
+    def _label(self, rule: str, assumes: tuple[str, ...]) -> tuple[int, int]:
+        """(number of the label, weight of its clauses)."""
+        found = self._numbers.get((rule, assumes))
+        if found is None:
+            assumed = tuple(sorted(set(assumes) - self._granted))
+            number = self._labels.setdefault(Label(rule, assumed), len(self._labels))
+            found = self._numbers[rule, assumes] = number, 1 + DEAR * len(assumed)
+        return found
 
     def hub(self, kind: FactKind, scope: str) -> Fact:
         """The hub of a namespace ("" of all); what it leads to is drawn at the end, once."""

@@ -387,6 +387,13 @@ def _rewrite(holder: Holder) -> None:
                 holder.gives(drawing.power(p.REWRITE_ROLES, namespace, str(role)), "rbac-grant")
 
 
+def _mint(holder: Holder) -> None:
+    """Both halves in one hand: a token Secret that one writes and reads (attacks.md §2.9)."""
+    reads = holder.names(p.READ_SECRETS) is None or holder.names(p.WRITE_OUT_SECRETS) is None
+    if holder.names(p.CREATE_SECRETS) is None and reads:
+        holder.gives(holder.drawing.hub(K.ACCOUNTS, holder.scope), "token-secret-mint")
+
+
 def _author(holder: Holder) -> None:
     for power in (p.AUTHOR_CLUSTERROLES, p.AUTHOR_ROLES):
         names = holder.names(power)
@@ -418,6 +425,7 @@ _TOGETHER: tuple[tuple[frozenset[Power], Callable[[Holder], None]], ...] = (
     (_BINDING, _bind),
     (_BINDING | {p.CHANGE_ROLEBINDINGS, p.CHANGE_CLUSTERROLEBINDINGS}, _change_bindings),
     (frozenset({p.REWRITE_CLUSTERROLES, p.REWRITE_ROLES}), _rewrite),
+    (frozenset({p.CREATE_SECRETS, p.READ_SECRETS, p.WRITE_OUT_SECRETS}), _mint),
     (frozenset({p.AUTHOR_CLUSTERROLES, p.AUTHOR_ROLES}), _author),
     (frozenset({p.IMPERSONATE_GROUPS, p.IMPERSONATE_USERS, p.IMPERSONATE_ACCOUNTS}), _impersonate_groups),
 )

@@ -132,10 +132,14 @@ def draw_pods(drawing: Drawing) -> None:
 
 
 def _escape(drawing: Drawing, kind: PodKind, place: Fact, node: str, member: Ref) -> None:
-    for found in kind.escapes:
+    for found in kind.escapes if len(kind.members) <= _ALL_ESCAPES else kind.least_escapes:
         draw = _EFFECTS.get(found.effect)
         if draw is not None and drawing.minor < found.until:
             draw(drawing, place, node_fact(kind, node), found)
+
+
+#: Of pods with more likes than this only those escapes are drawn that rest on less than all others.
+_ALL_ESCAPES = 20
 
 
 def resting(found: Escape) -> tuple[str, ...]:

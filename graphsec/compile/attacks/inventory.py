@@ -60,6 +60,17 @@ class PodKind:
     #: (kind, name) of what it mounts or reads into its environment.
     uses: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def least_escapes(self) -> tuple[Escape, ...]:
+        """One escape of each effect and set of assumptions that no other with the effect makes do with less."""
+        found: list[Escape] = []
+        for escape in sorted(self.escapes, key=lambda escape: (escape.heuristic, len(escape.assumptions))):
+            if not any(
+                one.effect is escape.effect and set(one.assumptions) <= set(escape.assumptions) for one in found
+            ):
+                found.append(escape)
+        return tuple(found)
+
     def node_of(self, pod: Ref) -> str:
         """"" where the input does not say."""
         return self.placed.get(pod, "")

@@ -64,10 +64,11 @@ def _tokens(drawing: Drawing) -> None:
     scopes = {scope for scope, _ in created} | {scope for scope, _ in read}
     if (AT_CLUSTER, "") in created:
         scopes.update(drawing.hubs(K.SECRETS))
+    names = sorted({name for _, name in read if name})
     for scope in sorted(scopes):
         create = _premise(drawing, p.CREATE_SECRETS, scope)
         _join(drawing, (create, _hub(drawing, K.SECRETS, scope)), drawing.hub(K.ACCOUNTS, scope), rule)
-        for name in sorted({name for _, name in read if name}):
+        for name in names if create is not None else ():
             for place in _free(drawing, name, scope):
                 create = _premise(drawing, p.CREATE_SECRETS, place)
                 reading = _premise(drawing, p.READ_SECRETS, place, name)
