@@ -38,12 +38,16 @@ from graphsec.query.who_can import Access, WhoCan
 
 if TYPE_CHECKING:
     from graphsec.query._flow_list import Given
+    from graphsec.query.blast import Fallen
     from graphsec.query.can_reach import FlowDecision
+    from graphsec.query.choke import ChokePoint
     from graphsec.query.exposed import Exposure
+    from graphsec.query.fix import Fix
     from graphsec.query.flow_diff import FlowChange
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.reach import Flow
+    from graphsec.query.replay import Replay
     from graphsec.query.synthesize import Synthesis
 
 # Questions about flows are imported when asked: they bring numpy, which questions about access do without.
@@ -287,9 +291,54 @@ def paths(
     """
     from graphsec.query.paths import Paths
 
-    question = Paths(
-        source=str(source), target=str(target), k=k, assume=tuple(assume), without=tuple(without)
-    )
+    question = Paths(source=str(source), target=str(target), k=k, assume=tuple(assume), without=tuple(without))
+    return question.answer(world)
+
+
+def replay(world: World, path: AttackPath, *, assume: Iterable[str] = ()) -> Replay:
+    """Whether a path is a proof: every step shown again from the objects and the RBAC matcher, by code that the search does not
+    share. Falsy with ``.faults`` if not; ``assume`` as the path was asked for.
+    """
+    from graphsec.query.replay import replay as _replay
+
+    return _replay(world, path, assume=tuple(assume))
+
+
+def blast(world: World, source: str | Ref, *, assume: Iterable[str] = ()) -> Answer[Fallen]:
+    """What falls with ``source`` (as in ``paths``, but "all"), each with a proof; hubs stand for what is taken as a whole.
+
+    Raises InputError where the input holds no RBAC object, UsageError for a start that is not known.
+    """
+    from graphsec.query.blast import Blast
+
+    return Blast(source=str(source), assume=tuple(assume)).answer(world)
+
+
+def choke_points(world: World, target: str | Ref = "cluster-admin", *, top: int = 10) -> Answer[ChokePoint]:
+    """The bindings and things without which the most starts no longer reach ``target``, each cut confirmed by closing the graph
+    without it. Raises InputError where the input holds no RBAC object, UsageError for a target that is not known.
+    """
+    from graphsec.query.choke import Choke
+
+    return Choke(target=str(target), top=top).answer(world)
+
+
+def minimal_fix(
+    world: World,
+    source: str | Ref = "all",
+    target: str | Ref = "cluster-admin",
+    *,
+    assume: Iterable[str] = (),
+    unlock: bool = False,
+) -> Fix:
+    """The cheapest changes that cut every path from ``source`` to ``target``: items with ``manifest``, a strategic merge patch.
+
+    ``world`` of the answer is the cluster after them, ``remaining`` are paths that no such change cuts. Bindings that every
+    cluster has are locked unless ``unlock``. Raises InputError and UsageError as ``paths``.
+    """
+    from graphsec.query.fix import MinimalFix
+
+    question = MinimalFix(source=str(source), target=str(target), assume=tuple(assume), unlock=unlock)
     return question.answer(world)
 
 
@@ -323,16 +372,20 @@ def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
 
 
 __all__ = [
+    "blast",
     "can_i",
     "can_reach",
+    "choke_points",
     "covers",
     "diff",
     "exposed",
     "load",
+    "minimal_fix",
     "minor_of",
     "paths",
     "policy_lint",
     "reach",
+    "replay",
     "synthesize",
     "what_can",
     "who_can",

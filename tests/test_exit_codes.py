@@ -148,7 +148,16 @@ class TestUsage:
             "who",
             "who can read secrets on prod",
             "who can reach",
-            "how can olga become cluster-admin",
+            "how can olga become",
+            "paths olga nobody",
+            "paths Pod/prod/none",
+            "paths olga -k 0",
+            "paths olga --assume LUCK",
+            "paths olga --without RoleBinding/prod/none",
+            "blast Node/none",
+            "choke nothing",
+            "rules explain pod-exce",
+            "export graphmll",
         ],
     )
     def test_2(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:

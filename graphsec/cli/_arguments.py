@@ -12,9 +12,7 @@ COMMANDS = (
     "exposed", "diff", "policy", "graph", "inspect", "query", "explain", "schema", "collect",
     "completion", "doctor", "version", "export",
 )  # fmt: skip
-GRAMMAR = (
-    "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
-)
+GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
 #: Commands that are groups of commands.
 _GROUPS = ("policy", "query", "rules")
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
@@ -78,7 +76,7 @@ def _position(args: Sequence[str], command: str) -> int:
 
 def _suggestion(words: Sequence[str]) -> str:
     # kubectl says `auth can-i` and `auth whoami`.
-    near = difflib.get_close_matches(words[0], COMMANDS, n=1) or [word for word in words[1:2] if word in COMMANDS]
+    near = [word for word in words[1:2] if word in COMMANDS] or difflib.get_close_matches(words[0], COMMANDS, n=1)
     return f" (did you mean `{near[0]}`?)" if near else ""
 
 

@@ -39,7 +39,9 @@ def paths(
     assume: _Assume = [],  # noqa: B006
     without: Annotated[
         list[str],
-        typer.Option("--without", help="Leave out a binding, a rule, or a step `A -> B` (repeatable).", show_default=False),
+        typer.Option(
+            "--without", help="Leave out a binding, a rule, or a step `A -> B` (repeatable).", show_default=False
+        ),
     ] = [],  # noqa: B006
     sink: Annotated[
         list[str],

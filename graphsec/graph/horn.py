@@ -210,7 +210,9 @@ class Horn(Generic[F]):
                 if np.array_equal(reached, words[targets]):
                     break
                 words[targets] = reached
-            found += [bool(words[goal, number // 64] >> np.uint64(number % 64) & np.uint64(1)) for number in range(len(batch))]
+            found += [
+                bool(words[goal, number // 64] >> np.uint64(number % 64) & np.uint64(1)) for number in range(len(batch))
+            ]
         return found
 
     def derivation(self, starts: Iterable[int]) -> Derivation[F]:

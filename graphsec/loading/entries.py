@@ -86,7 +86,11 @@ def _trivy(document: Mapping[str, Any], name: str) -> Iterator[Entry]:
     for found in document.get("Resources") or ():
         worst = _worst(found.get("Results"))
         if worst:
-            place = {"namespace": found.get("Namespace", ""), "name": found.get("Name", ""), "kind": found.get("Kind", "")}
+            place = {
+                "namespace": found.get("Namespace", ""),
+                "name": found.get("Name", ""),
+                "kind": found.get("Kind", ""),
+            }
             yield Entry(reason=worst, source=source, **place)
     worst = _worst(document.get("Results"))
     if worst and document.get("ArtifactName"):
@@ -96,7 +100,11 @@ def _trivy(document: Mapping[str, Any], name: str) -> Iterator[Entry]:
 def _worst(results: Any) -> str:
     """`CVE-2024-1234 (CRITICAL)` of the worst, "" without a severe one."""
     found = [
-        (_SEVERE.index(vulnerability.get("Severity")), str(vulnerability.get("VulnerabilityID")), vulnerability["Severity"])
+        (
+            _SEVERE.index(vulnerability.get("Severity")),
+            str(vulnerability.get("VulnerabilityID")),
+            vulnerability["Severity"],
+        )
         for result in results or ()
         for vulnerability in result.get("Vulnerabilities") or ()
         if vulnerability.get("Severity") in _SEVERE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graphsec.compile import World
@@ -20,7 +20,9 @@ from graphsec.query._subjects import parse_subject
 K = FactKind
 #: The sinks that have a name.
 SINKS = {"cluster-admin": CLUSTER, "node": SOME_NODE, "secrets:all": ALL_SECRETS}
-_HELP = "`sa:NS/NAME`, `user:NAME`, `group:NAME`, `Pod/NS/NAME`, `Node/NAME`, `Namespace/NAME`, internet, anonymous or all"
+_HELP = (
+    "`sa:NS/NAME`, `user:NAME`, `group:NAME`, `Pod/NS/NAME`, `Node/NAME`, `Namespace/NAME`, internet, anonymous or all"
+)
 _GOALS = "cluster-admin, node, secrets:all, `Secret/NS/NAME`, `ServiceAccount/NS/NAME`, `Node/NAME`, `Pod/NS/NAME`"
 _NEAR = 0.6
 
@@ -171,6 +173,6 @@ def _secret(rest: str, graph: AttackGraph) -> End:
     return End(text, (Fact(K.SECRETS, "", namespace),), note)
 
 
-def _near(text: str, known: object) -> str:
-    found = difflib.get_close_matches(text, list(known), n=1, cutoff=_NEAR)  # type: ignore[call-overload]
+def _near(text: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(text, list(known), n=1, cutoff=_NEAR)
     return f"did you mean {found[0]}?" if found else f"a start is {_HELP}"

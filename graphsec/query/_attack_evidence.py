@@ -142,7 +142,7 @@ class Grounds:
         return []
 
     def _names(self, fact: Fact, way: Way, scope: str) -> Iterator[str]:
-        """"" first, then every name that a rule of the holder is limited to."""
+        """ "" first, then every name that a rule of the holder is limited to."""
         yield ""
         for role in self._roles(fact, scope):
             for rule in self._drawing.access.roles[role].rules:
@@ -173,7 +173,11 @@ class Grounds:
             return self._allowed_by_role(fact, request)
         access = self._drawing.access
         principals = self.principals(fact)
-        shown = access.first_allowing(principals, request, without=self._drawing.supplied) if self._drawing.supplied else None
+        shown = (
+            access.first_allowing(principals, request, without=self._drawing.supplied)
+            if self._drawing.supplied
+            else None
+        )
         found = shown or access.first_allowing(principals, request)
         if found is None:
             return None
@@ -295,7 +299,9 @@ class Grounds:
         account = Ref("ServiceAccount", head.name, head.namespace)
         for binding in self._drawing.access.bindings:
             if account in binding.subjects:
-                yield Ground(grant=Evidence(binding=binding.ref, role=binding.role, source=binding.source, subject=account))
+                yield Ground(
+                    grant=Evidence(binding=binding.ref, role=binding.role, source=binding.source, subject=account)
+                )
 
     def host_claim(self, premises: list[Fact], head: Fact) -> Iterator[Ground]:
         loaded = self._drawing.inventory.host_claims.get(premises[0].namespace)

@@ -49,8 +49,15 @@ def _links(world: World) -> Iterator[Link]:
     for target, entry in marked.items():
         wanted = _ports(entry)
         for found in exposures:
-            if found.workload == target and found.origin == "internet" and found.verdict != "no" and found.ports & wanted:
-                yield Link(source=None, target=target, reason=entry.reason, ports=str(found.ports & wanted), mark=entry.source)
+            if (
+                found.workload == target
+                and found.origin == "internet"
+                and found.verdict != "no"
+                and found.ports & wanted
+            ):
+                yield Link(
+                    source=None, target=target, reason=entry.reason, ports=str(found.ports & wanted), mark=entry.source
+                )
         for flow in Reach(destination=_word(target)).answer(world):
             if flow.source.ref is not None and flow.ports & wanted:
                 ports = str(flow.ports & wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+
 import numpy as np
 
 from graphsec.compile.attacks import AttackGraph

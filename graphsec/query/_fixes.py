@@ -55,7 +55,12 @@ def changes(world: World, path: AttackPath, *, unlock: bool = False) -> Iterator
                 yield from _of_object(world, step, ground)
         if step.after.kind is K.HELD:
             for ground in step.because:
-                if ground.binding and ground.grant and ground.grant.subject and (unlock or not _is_locked(world, ground.binding)):
+                if (
+                    ground.binding
+                    and ground.grant
+                    and ground.grant.subject
+                    and (unlock or not _is_locked(world, ground.binding))
+                ):
                     yield _unbind(ground.binding, ground.grant.subject)
 
 
@@ -74,17 +79,29 @@ def _of_grant(world: World, step: Step, ground: Ground, request: Request, *, unl
     yield _unbind(grant.binding, grant.subject)
     role = world.access.roles.get(grant.role)
     stored = next((loaded for loaded in world.cluster.of(grant.role.kind) if loaded.ref == grant.role), None)
-    if role is None or stored is None or stored.body.selectors is not None or grant.role in world.provenance.shipped_roles:
+    if (
+        role is None
+        or stored is None
+        or stored.body.selectors is not None
+        or grant.role in world.provenance.shipped_roles
+    ):
         return
     others = sum(len(binding.subjects) for binding in world.access.bindings if binding.role == grant.role) - 1
     written = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
-    if request.verb != ALL and request.verb in grant.rule.verbs and written in grant.rule.resources and request.group in grant.rule.groups:
+    if (
+        request.verb != ALL
+        and request.verb in grant.rule.verbs
+        and written in grant.rule.resources
+        and request.group in grant.rule.groups
+    ):
         words = f"drop {request.verb} on {written} from {grant.role}, rule {grant.rule_index + 1}"
         detail = (grant.rule, request.verb, request.group, written)
         yield Change("drop-verb", grant.role, detail, words, _VERB + _PER_HOLDER * others)
         names = _safe_names(world, step, request)
         if names and not grant.rule.names:
-            words = f"limit {request.verb} on {written} in {grant.role}, rule {grant.rule_index + 1}, to {', '.join(names)}"
+            words = (
+                f"limit {request.verb} on {written} in {grant.role}, rule {grant.rule_index + 1}, to {', '.join(names)}"
+            )
             yield Change("add-names", grant.role, (*detail, names), words, _NAMES + _PER_HOLDER * others)
 
 
@@ -124,10 +141,10 @@ def _leads(graph: Any, number: int) -> bool:
 def _of_object(world: World, step: Step, ground: Ground) -> Iterator[Change]:
     if step.rule == "pod-assumes-sa" and ground.object is not None:
         yield from _no_token(world, step, ground)
-    if step.after.kind is K.NEW_HOST_POD and ground.object is not None and ground.object.kind == "Namespace":
-        if ground.object in world.cluster.inventory:
-            words = f"enforce Pod Security level baseline in {ground.object}"
-            yield Change("enforce", ground.object, ("baseline",), words, _LABEL)
+    namespace = ground.object if step.after.kind is K.NEW_HOST_POD else None
+    if namespace is not None and namespace.kind == "Namespace" and namespace in world.cluster.inventory:
+        words = f"enforce Pod Security level baseline in {namespace}"
+        yield Change("enforce", namespace, ("baseline",), words, _LABEL)
 
 
 def _no_token(world: World, step: Step, ground: Ground) -> Iterator[Change]:
@@ -173,7 +190,11 @@ def _do_unbind(ref: Ref, body: Any, detail: tuple[Any, ...]) -> Any:
 def _do_rule(ref: Ref, body: StoredRole, detail: tuple[Any, ...]) -> StoredRole:
     """The rule without one verb on one resource, or limited to names there; the rest of it stays as it was."""
     rule, verb, group, resource, *names = detail
-    rules = [piece for found in body.rules for piece in (_split(found, verb, group, resource, *names) if found == rule else [found])]
+    rules = [
+        piece
+        for found in body.rules
+        for piece in (_split(found, verb, group, resource, *names) if found == rule else [found])
+    ]
     return with_fields(body, rules=tuple(rules))
 
 

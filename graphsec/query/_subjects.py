@@ -27,7 +27,7 @@ def parse_subject(text: str, world: World | None = None) -> Ref:
     literal = subject_ref(text)
     if found is None:
         return literal
-    if world is not None and found != literal and literal in world.access.subjects:
+    if world is not None and found != literal and world.access.id_of(literal) >= 0:
         raise UsageError(f"`{text}` is a user name and a spelling of {found}", help=f"write `user:{text}` or `{found}`")
     return found
 

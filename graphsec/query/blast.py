@@ -143,7 +143,9 @@ def _fallen(search: Search, given: End, derived: Derivation[Fact], starts: set[i
         and not (fact.kind in _IMPLIED and derived.costs[number] > whole)
     ]
     order = {kind: place for place, kind in enumerate(_LISTED)}
-    shown.sort(key=lambda pair: (order[pair[1].kind], not is_proved(derived.costs[pair[0]]), derived.costs[pair[0]], pair[1]))
+    shown.sort(
+        key=lambda pair: (order[pair[1].kind], not is_proved(derived.costs[pair[0]]), derived.costs[pair[0]], pair[1])
+    )
     for number, fact in shown:
         proof = derived.proof(number)
         if proof is not None and (fact.name or fact.kind is not K.NODE):

@@ -30,7 +30,20 @@ K = FactKind
 BINDING, THING = "binding", "thing"
 #: Only these are things that somebody could take away or guard.
 _THINGS = frozenset(
-    {K.ACCOUNT, K.USER, K.GROUP, K.COMPOUND, K.POD, K.PODS_LIKE, K.NODE, K.SECRET, K.NEW_POD, K.PODS, K.SECRETS, K.ACCOUNTS}
+    {
+        K.ACCOUNT,
+        K.USER,
+        K.GROUP,
+        K.COMPOUND,
+        K.POD,
+        K.PODS_LIKE,
+        K.NODE,
+        K.SECRET,
+        K.NEW_POD,
+        K.PODS,
+        K.SECRETS,
+        K.ACCOUNTS,
+    }
 )
 
 

@@ -41,7 +41,13 @@ class EntryPoint:
         ports = " ".join(dict.fromkeys(str(found.ports) for found in self.exposures))
         falls = ", ".join(f"{path.target} ({path.verdict})" for path in self.paths) or "-"
         workload = self.workload
-        return (f"{workload.namespace}/{workload.name}[{workload.kind}]", ", ".join(self.routes), ports, self.mark or "-", falls)
+        return (
+            f"{workload.namespace}/{workload.name}[{workload.kind}]",
+            ", ".join(self.routes),
+            ports,
+            self.mark or "-",
+            falls,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -93,7 +99,9 @@ class EntryPoints:
             complete=complete,
             coverage=world.coverage,
             diagnostics=world.diagnostics,
-            notes=("being open is no weakness by itself: MARKED says what an entries file or a scanner knows (--entries)",),
+            notes=(
+                "being open is no weakness by itself: MARKED says what an entries file or a scanner knows (--entries)",
+            ),
             warnings=warnings,
         )
 

@@ -102,7 +102,11 @@ class MinimalFix:
 
     def command(self) -> str:
         words = f"fix {shlex.quote(self.source)} {shlex.quote(self.target)}"
-        return words + "".join(flag("--assume", name) for name in self.assume) + (" --unlock-builtin" if self.unlock else "")
+        return (
+            words
+            + "".join(flag("--assume", name) for name in self.assume)
+            + (" --unlock-builtin" if self.unlock else "")
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -118,10 +122,8 @@ class MinimalFix:
         check_assumptions(self.assume)
         solved = _Solver(self, world).solve()
         items = _items(world, solved.changed, solved.chosen)
-        notes = [
-            f"cuts {solved.total - len(solved.stuck):,} of {solved.total:,} starts; closed again {solved.rounds} times: "
-            f"{len(solved.stuck):,} still reach {self.target}"
-        ]
+        cuts = f"cuts {solved.total - len(solved.stuck):,} of {solved.total:,} starts"
+        notes = [f"{cuts}; closed again {solved.rounds} times: {len(solved.stuck):,} still reach {self.target}"]
         if solved.stuck:
             path = solved.stuck[0]
             notes.append(f"no change of these kinds cuts {path}: {' → '.join(path.rules)}")
@@ -218,7 +220,9 @@ def _greedy(wanted: Iterable[frozenset[Change]]) -> tuple[Change, ...]:
     chosen: list[Change] = []
     while left:
         candidates = {change for options in left for change in options}
-        pick = min(candidates, key=lambda change: (change.cost / sum(change in options for options in left), _key(change)))
+        pick = min(
+            candidates, key=lambda change: (change.cost / sum(change in options for options in left), _key(change))
+        )
         chosen.append(pick)
         left = [options for options in left if pick not in options]
     return tuple(chosen)
@@ -278,4 +282,8 @@ def _others(world: World, ref: Ref) -> tuple[str, ...]:
     """Everybody who holds a role that is changed."""
     if ref.kind not in ("Role", "ClusterRole"):
         return ()
-    return tuple(dict.fromkeys(str(subject) for binding in world.access.bindings if binding.role == ref for subject in binding.subjects))
+    return tuple(
+        dict.fromkeys(
+            str(subject) for binding in world.access.bindings if binding.role == ref for subject in binding.subjects
+        )
+    )

@@ -142,7 +142,11 @@ def _told(path: AttackPath) -> Iterator[str]:
         yield f"  {number}  {' and '.join(map(str, step.premises))} → {step.after}   [{step.rule}]{assumed}"
         for ground in step.because:
             place = f" ({ground.source})" if ground.source else ""
-            at = f", rule {ground.rule_index + 1} ({ground.grant.rule_source})" if _has_rule(ground) and ground.grant else ""
+            at = (
+                f", rule {ground.rule_index + 1} ({ground.grant.rule_source})"
+                if _has_rule(ground) and ground.grant
+                else ""
+            )
             yield f"       {ground}{place}{at}"
     for name in path.assumptions:
         yield f"  assumed {name}: {ASSUMPTIONS[name]}"
@@ -243,7 +247,9 @@ def without(world: World, refs: Collection[str]) -> World:
     known = {str(ref): ref for ref in world.cluster.inventory}
     for text in refs:
         if text not in known:
-            raise UsageError(f"no {text} in the input", help="`--without RoleBinding/NS/NAME` or `ClusterRoleBinding/NAME`")
+            raise UsageError(
+                f"no {text} in the input", help="`--without RoleBinding/NS/NAME` or `ClusterRoleBinding/NAME`"
+            )
     return world.without({known[text] for text in refs})
 
 
@@ -302,9 +308,7 @@ class Search:
                 raise UsageError(f"`{word}` is no binding, rule or step", help="graphsec rules list")
         return frozenset(found)
 
-    def paths(
-        self, given: End, end: End, *, k: int = 1, banned: frozenset[int] = frozenset()
-    ) -> list[AttackPath]:
+    def paths(self, given: End, end: End, *, k: int = 1, banned: frozenset[int] = frozenset()) -> list[AttackPath]:
         """Up to ``k`` different proofs, the cheapest first (Lawler: each next one lacks a step of one before)."""
         starts = [number for fact in given.facts if (number := self.number(fact)) >= 0]
         goals = [number for fact in end.facts if (number := self.number(fact)) >= 0]

@@ -75,7 +75,9 @@ def explained(rule_id: str) -> str:
     rule = rules().get(rule_id)
     if rule is None:
         near = difflib.get_close_matches(rule_id, rules(), n=1)
-        raise UsageError(f"unknown rule `{rule_id}`", help=f"did you mean `{near[0]}`?" if near else "graphsec rules list")
+        raise UsageError(
+            f"unknown rule `{rule_id}`", help=f"did you mean `{near[0]}`?" if near else "graphsec rules list"
+        )
     tags = ", ".join((*rule.attack, *rule.microsoft))
     assumed = "".join(f"\n  {name}: {ASSUMPTIONS[name]}" for name in rule.assumes)
     head = f"{rule.id} ({rule.family}, {rule.severity}, {rule.confidence.value}{f', {tags}' if tags else ''})"

@@ -44,9 +44,10 @@ class ViaEscalation:
         complete, warnings = require(world, self.ask)
         search = Search(world)
         holders = {access.subject for access in self.direct.answer(world)}
-        end = End(f"who may {' or '.join(self.direct.verbs)} {self.direct.target.resource or self.direct.target.url}", tuple(
-            self._goals(search, holders)
-        ))
+        end = End(
+            f"who may {' or '.join(self.direct.verbs)} {self.direct.target.resource or self.direct.target.url}",
+            tuple(self._goals(search, holders)),
+        )
         starts, left_out = all_starts(world, search.graph, include_builtin=self.include_builtin)
         direct = {str(holder) for holder in holders}
         known = [start for start in starts if start.text not in direct and not _inherits(world, start, holders)]

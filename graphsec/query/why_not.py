@@ -108,8 +108,10 @@ class WhyNot:
             note = f"there is a path: {paths[0]}; `{Paths(source=self.source, target=self.target).command()}` shows it"
         else:
             items = sorted(_missing(search, given.facts, end.facts), key=_nearest)[: self.top]
-            note = f"{given} does not reach {end}; what is nearest is told first" if complete else (
-                f"{given} does not reach {end} by what the input holds, and that is not all"
+            note = (
+                f"{given} does not reach {end}; what is nearest is told first"
+                if complete
+                else (f"{given} does not reach {end} by what the input holds, and that is not all")
             )
         return Answer(
             question=self,

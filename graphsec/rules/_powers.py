@@ -104,6 +104,8 @@ PROXY_NODES = Power("proxy to nodes", doing("get", "create", resource="nodes", s
 READ_NODE_LOGS = Power("read nodes' logs", doing("get", resource="nodes", sub="log"), Scope.CLUSTER)
 
 READ_SECRETS = Power("read secrets", doing("get", "list", "watch", resource="secrets"))
+#: Follows from READ_SECRETS on a name that no Secret has yet; never asked for by itself.
+READ_FREE = Power("read a secret that does not exist yet", ())
 WRITE_OUT_SECRETS = Power("read secrets by writing", _disclosing("secrets"))
 CREATE_SECRETS = Power("create secrets", creating("secrets"))
 CHANGE_SECRETS = Power("change secrets", changing("secrets"))
@@ -116,9 +118,7 @@ CREATE_CLUSTERROLEBINDINGS = Power(
     "create clusterrolebindings", creating("clusterrolebindings", RBAC, put=True), Scope.CLUSTER
 )
 CHANGE_ROLEBINDINGS = Power("change rolebindings", changing("rolebindings", RBAC))
-CHANGE_CLUSTERROLEBINDINGS = Power(
-    "change clusterrolebindings", changing("clusterrolebindings", RBAC), Scope.CLUSTER
-)
+CHANGE_CLUSTERROLEBINDINGS = Power("change clusterrolebindings", changing("clusterrolebindings", RBAC), Scope.CLUSTER)
 #: Asked in the namespace of the binding, for ClusterRoles too (S-60).
 BIND_ROLES = Power("bind roles", doing("bind", resource="roles", group=RBAC))
 BIND_CLUSTERROLES = Power("bind clusterroles", doing("bind", resource="clusterroles", group=RBAC))
@@ -151,9 +151,7 @@ ACT_AS_OWN_NODE = Power(
     Scope.CLUSTER,
 )
 
-CREATE_REQUESTS = Power(
-    "request certificates", creating("certificatesigningrequests", CERTIFICATES), Scope.CLUSTER
-)
+CREATE_REQUESTS = Power("request certificates", creating("certificatesigningrequests", CERTIFICATES), Scope.CLUSTER)
 READ_REQUESTS = Power(
     "read issued certificates",
     (
@@ -170,7 +168,12 @@ _CLIENT_SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/*")
 def _signing(verb: str, sub: str, signers: tuple[str, ...] = _CLIENT_SIGNERS) -> tuple[Way, ...]:
     """S-82: the verb is asked on the signer's name, then on its domain."""
     return tuple(
-        Way((_one(write, "certificatesigningrequests", CERTIFICATES, sub), _one(verb, "signers", CERTIFICATES, name=name)))
+        Way(
+            (
+                _one(write, "certificatesigningrequests", CERTIFICATES, sub),
+                _one(verb, "signers", CERTIFICATES, name=name),
+            )
+        )
         for write in ("patch", "update")
         for name in signers
     )
@@ -195,7 +198,11 @@ NODE_CLIENT = Power(
 #: The name is that of the namespace, which the request is in as well (S-35).
 RELAX_NAMESPACE = Power(
     "relabel namespaces",
-    (*changing("namespaces"), *changing("namespaces", sub="status"), Way((_one("update", "namespaces", sub="finalize"),))),
+    (
+        *changing("namespaces"),
+        *changing("namespaces", sub="status"),
+        Way((_one("update", "namespaces", sub="finalize"),)),
+    ),
 )
 CREATE_VOLUMES = Power("create persistentvolumes", creating("persistentvolumes"), Scope.CLUSTER)
 CHANGE_VOLUMES = Power("change persistentvolumes", changing("persistentvolumes"), Scope.CLUSTER)

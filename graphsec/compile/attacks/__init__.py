@@ -63,7 +63,9 @@ class Attacks:
     def _shipped_accounts(self) -> frozenset[Ref]:
         defaults = self._world.defaults() if self._world.defaults else None
         bindings = defaults.of("ClusterRoleBinding", "RoleBinding") if defaults else ()
-        found = [principal(subject, loaded.ref.namespace) for loaded in bindings for subject in loaded.body.subjects or ()]
+        found = [
+            principal(subject, loaded.ref.namespace) for loaded in bindings for subject in loaded.body.subjects or ()
+        ]
         return frozenset(ref for ref in found if ref and ref.kind == "ServiceAccount")
 
     def bindings_of(self, subject: Ref) -> list[Ref]:

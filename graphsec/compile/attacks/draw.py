@@ -142,9 +142,7 @@ def _draw_held(drawing: Drawing, fact: Fact, subjects: tuple[Ref, ...], above: t
             _draw_scope(drawing, fact, scope, roles, inherited, wide)
 
 
-def _draw_scope(
-    drawing: Drawing, fact: Fact, scope: str, roles: Roles, inherited: Roles, wide: Gains
-) -> Gains:
+def _draw_scope(drawing: Drawing, fact: Fact, scope: str, roles: Roles, inherited: Roles, wide: Gains) -> Gains:
     """Draws what roles give in a scope beyond what is inherited and what holds in all namespaces; the sum of all."""
     found = wide
     layers = (False, True) if drawing.supplied else (False,)

@@ -164,9 +164,7 @@ def _workload(kind: str) -> Gain:
         if names is None and holder.scope == AT_CLUSTER:
             holder.gives(drawing.power(power, AT_CLUSTER), "rbac-grant", assumes)
             return
-        there = [
-            ref for ref in drawing.inventory.workloads(kind, holder.scope) if names is None or ref.name in names
-        ]
+        there = [ref for ref in drawing.inventory.workloads(kind, holder.scope) if names is None or ref.name in names]
         for namespace in dict.fromkeys(ref.namespace or "" for ref in there):
             holder.gives(drawing.hub(K.NEW_POD, namespace), "workload-update", needed)
         if not there and holder.scope != AT_CLUSTER and not drawing.inventory.listed(kind):

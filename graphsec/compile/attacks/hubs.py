@@ -197,7 +197,9 @@ def draw_nodes(drawing: Drawing) -> None:
     for kind in inventory.kinds:
         for place in kind.nodes:
             on_node.setdefault(node_fact(kind, place).name, []).append(kind)
-    named = sorted({*inventory.node_names, *inventory.reached_nodes, *(name for name in on_node if _used(drawing, name))})
+    named = sorted(
+        {*inventory.node_names, *inventory.reached_nodes, *(name for name in on_node if _used(drawing, name))}
+    )
     drawing.clause(NODES, SOME_NODE, "containment")
     for name in named:
         node, pods = Fact(K.NODE, name), Fact(K.NODE_PODS, name)
@@ -330,7 +332,9 @@ def _has_cloud_token(kind: PodKind, rule: str) -> bool:
     metadata server asks for none."""
     if rule == "gke-workload-identity" or _AUDIENCES[rule] in kind.audiences:
         return True
-    return not (kind.placed or kind.audiences) and (rule != "aks-workload-identity" or kind.labels.get(_AZURE_USE) == "true")
+    return not (kind.placed or kind.audiences) and (
+        rule != "aks-workload-identity" or kind.labels.get(_AZURE_USE) == "true"
+    )
 
 
 _AUDIENCES = {"irsa-assume": "sts.amazonaws.com", "aks-workload-identity": "api://AzureADTokenExchange"}

@@ -72,7 +72,7 @@ class PodKind:
         return tuple(found)
 
     def node_of(self, pod: Ref) -> str:
-        """"" where the input does not say."""
+        """ "" where the input does not say."""
         return self.placed.get(pod, "")
 
     @property
@@ -270,7 +270,9 @@ class Inventory:
     def _finished(self) -> dict[str, list[tuple[Ref, tuple[tuple[str, str], ...]]]]:
         found: dict[str, list[tuple[Ref, tuple[tuple[str, str], ...]]]] = defaultdict(list)
         for loaded in self.finished:
-            found[loaded.body.spec.node_name or ""].append((loaded.ref, tuple(sorted(set(used_objects(loaded.body.spec))))))
+            found[loaded.body.spec.node_name or ""].append(
+                (loaded.ref, tuple(sorted(set(used_objects(loaded.body.spec)))))
+            )
         return found
 
     @property
@@ -293,14 +295,22 @@ class Inventory:
         """A volume that is a dangerous path on a node and that any claim may name."""
         for loaded in self._cluster.of("PersistentVolume"):
             spec = loaded.body.spec
-            if spec is not None and spec.path and _is_dangerous(spec.path) and spec.claim_ref is None and loaded.ref.name not in self._claimed:
+            if (
+                spec is not None
+                and spec.path
+                and _is_dangerous(spec.path)
+                and spec.claim_ref is None
+                and loaded.ref.name not in self._claimed
+            ):
                 return loaded
         return None
 
     @cached_property
     def _claimed(self) -> frozenset[str]:
         claims = self._cluster.of("PersistentVolumeClaim")
-        return frozenset(claim.body.spec.volume_name for claim in claims if claim.body.spec and claim.body.spec.volume_name)
+        return frozenset(
+            claim.body.spec.volume_name for claim in claims if claim.body.spec and claim.body.spec.volume_name
+        )
 
     @cached_property
     def host_claims(self) -> dict[str, Loaded]:
@@ -317,9 +327,7 @@ class Inventory:
         return found
 
 
-_POD_MAKERS = (
-    "Pod", "Job", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"
-)
+_POD_MAKERS = ("Pod", "Job", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob")
 _CHANGEABLE = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"})
 
 
@@ -331,7 +339,9 @@ _METADATA_CLOUDS = ("aws:", "gce:", "azure:", "openstack:", "digitalocean:", "oc
 def _is_dangerous(path: str) -> bool:
     """Whether a writable mount of a host's path opens the node, by the rules for hostPath volumes."""
     mount = VolumeMount(name="v", mount_path="/v")
-    spec = PodSpec(containers=(Container(volume_mounts=(mount,)),), volumes=(Volume(name="v", host_path=HostPath(path)),))
+    spec = PodSpec(
+        containers=(Container(volume_mounts=(mount,)),), volumes=(Volume(name="v", host_path=HostPath(path)),)
+    )
     return any(found.effect is Effect.NODE_ROOT and not found.heuristic for found in escapes(spec))
 
 

@@ -46,7 +46,21 @@ def _join(drawing: Drawing, premises: Iterable[Fact | None], head: Fact, rule: s
 
 def draw_joins(drawing: Drawing) -> None:
     """All of them. Of GRANT facts that they make the powers are still to be drawn."""
-    for join in (_made_pods, _debugged, _bootstrap, _tokens, _squats, _rewritten, _authored, _aggregated, _certificates, _volumes, _relaxed, _later, _stolen):
+    for join in (
+        _made_pods,
+        _debugged,
+        _bootstrap,
+        _tokens,
+        _squats,
+        _rewritten,
+        _authored,
+        _aggregated,
+        _certificates,
+        _volumes,
+        _relaxed,
+        _later,
+        _stolen,
+    ):
         join(drawing)
 
 
@@ -64,15 +78,17 @@ def _tokens(drawing: Drawing) -> None:
     scopes = {scope for scope, _ in created} | {scope for scope, _ in read}
     if (AT_CLUSTER, "") in created:
         scopes.update(drawing.hubs(K.SECRETS))
-    names = sorted({name for _, name in read if name})
+    for scope, name in sorted(read):
+        # Which name is no matter, so that names and namespaces are not multiplied.
+        for place in _free(drawing, name, scope) if name else ():
+            reading = drawing.power(p.READ_SECRETS, scope, name)
+            drawing.clause(reading, drawing.power(p.READ_FREE, place), "containment")
+            scopes.add(place)
     for scope in sorted(scopes):
         create = _premise(drawing, p.CREATE_SECRETS, scope)
-        _join(drawing, (create, _hub(drawing, K.SECRETS, scope)), drawing.hub(K.ACCOUNTS, scope), rule)
-        for name in names if create is not None else ():
-            for place in _free(drawing, name, scope):
-                create = _premise(drawing, p.CREATE_SECRETS, place)
-                reading = _premise(drawing, p.READ_SECRETS, place, name)
-                _join(drawing, (create, reading), drawing.hub(K.ACCOUNTS, place), rule)
+        accounts = drawing.hub(K.ACCOUNTS, scope)
+        _join(drawing, (create, _hub(drawing, K.SECRETS, scope)), accounts, rule)
+        _join(drawing, (create, _premise(drawing, p.READ_FREE, scope)), accounts, rule)
     for scope, name in sorted(created):
         # A creating apply has a name, and the answer to its patch holds the Secret.
         for place in _free(drawing, name, scope) if name else ():
@@ -305,9 +321,7 @@ def _later(drawing: Drawing) -> None:
     ):
         for scope, name in list(drawing.held(power)):
             if scope == AT_CLUSTER:
-                drawing.clause(
-                    drawing.power(power, scope, name), drawing.hub(K.NEW_POD, AT_CLUSTER), rule, ("WRITER",)
-                )
+                drawing.clause(drawing.power(power, scope, name), drawing.hub(K.NEW_POD, AT_CLUSTER), rule, ("WRITER",))
 
 
 def _stolen(drawing: Drawing) -> None:
@@ -317,7 +331,9 @@ def _stolen(drawing: Drawing) -> None:
         have = Fact(K.NODE, node) if node else SOME_NODE
         for scope, name in list(drawing.held(p.EVICT_PODS)):
             evict = drawing.power(p.EVICT_PODS, scope, name)
-            heads = [Fact(K.POD, name, ref.namespace or "") for ref in drawing.called(K.POD, name, scope)] if name else None
+            heads = (
+                [Fact(K.POD, name, ref.namespace or "") for ref in drawing.called(K.POD, name, scope)] if name else None
+            )
             for head in [drawing.hub(K.PODS, scope)] if heads is None else heads:
                 _join(drawing, (evict, cordon, have), head, "steal-pods", "SCHED")
         for scope, name in list(drawing.held(p.REMOVE_NODES)):
