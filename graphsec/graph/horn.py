@@ -182,26 +182,28 @@ class Horn(Generic[F]):
         return costs
 
     def reaching(self, starts: Sequence[Sequence[int]], goal: int, *, weight_below: int = FAR) -> list[bool]:
-        """For each set of starts whether ``goal`` follows, all of them at once: a bit for each, a round for each step."""
+        """For each set of starts whether ``goal`` follows by clauses of less weight, all sets at once: a bit for each, a round
+        for each step. What a chain leads on from has won, so only facts without one are followed.
+        """
         if not starts:
             return []
-        near = self.costs_to(goal, relaxed=True) < FAR
         light = self.weights < weight_below
-        plain = self._plain[light[self._plain] & near[self.heads[self._plain]] & near[self._tails[self._plain]]]
-        joint = [clause for clause in self._joint.tolist() if light[clause] and near[self.heads[clause]]]
+        won = self.costs_to(goal) < weight_below
+        useful = self.costs_to(goal, relaxed=True) < FAR
+        plain = self._plain[light[self._plain] & useful[self.heads[self._plain]]]
+        plain = plain[~won[self._tails[plain]]]
+        joint = [clause for clause in self._joint.tolist() if light[clause] and useful[self.heads[clause]]]
         bodies = [self._bodies[-1 - int(self._tails[clause])] for clause in joint]
         members = np.array([fact for body in bodies for fact in body], dtype=np.int64)
         begins = np.cumsum([0, *(len(body) for body in bodies[:-1])]) if bodies else np.zeros(0, dtype=np.int64)
-        heads = np.concatenate((self.heads[plain], self.heads[joint])) if joint else self.heads[plain]
+        heads = np.concatenate((self.heads[plain], self.heads[np.array(joint, dtype=np.int64)]))
+        heads = np.where(won[heads], goal, heads)
         order = np.argsort(heads, kind="stable")
         targets, runs = np.unique(heads[order], return_index=True)
         found: list[bool] = []
         for first in range(0, len(starts), _AT_ONCE):
             batch = starts[first : first + _AT_ONCE]
-            words = np.zeros((len(self), -(-len(batch) // 64)), dtype=np.uint64)
-            for number, facts in enumerate(batch):
-                for fact in facts:
-                    words[fact, number // 64] |= np.uint64(1 << (number % 64))
+            words = self._seeded(batch, goal, won)
             while len(targets):
                 values = words[self._tails[plain]]
                 if joint:
@@ -210,10 +212,19 @@ class Horn(Generic[F]):
                 if np.array_equal(reached, words[targets]):
                     break
                 words[targets] = reached
-            found += [
-                bool(words[goal, number // 64] >> np.uint64(number % 64) & np.uint64(1)) for number in range(len(batch))
-            ]
+            found += [bool(words[goal, place // 64] >> np.uint64(place % 64) & np.uint64(1)) for place in range(len(batch))]
         return found
+
+    def _seeded(self, batch: Sequence[Sequence[int]], goal: int, won: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+        """A row of bits for each fact: which sets of the batch hold it from the start."""
+        words = np.zeros((len(self), -(-len(batch) // 64)), dtype=np.uint64)
+        for place, facts in enumerate(batch):
+            bit = np.uint64(1 << (place % 64))
+            for fact in facts:
+                words[fact, place // 64] |= bit
+                if won[fact]:
+                    words[goal, place // 64] |= bit
+        return words
 
     def derivation(self, starts: Iterable[int]) -> Derivation[F]:
         """The closure with a cheapest proof of each fact."""
