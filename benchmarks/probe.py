@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from benchmarks.attacks import ATTACK_PROBES
 from benchmarks.cluster import SCENARIOS, Shape, Subject, namespaces, objects, secret_readers
 from benchmarks.flows import FLOW_PROBES, Calls
 from benchmarks.networks import NETWORKS
@@ -77,6 +78,8 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _calls(probe: str, file: File) -> Calls:
+    if probe in ATTACK_PROBES:
+        return ATTACK_PROBES[probe](file.path)
     if probe in FLOW_PROBES:
         return FLOW_PROBES[probe](file.path, NETWORKS[file.scenario])
     return PROBES[probe](file)

@@ -106,6 +106,21 @@ def _flow_rows(*, quick: bool) -> Iterator[Row]:
         yield Row(title="growth, 1M half to whole", measured=full, yardstick=half, goal=2.2)
 
 
+def _attack_rows(*, quick: bool) -> Iterator[Row]:
+    """50,000 bindings and 150,000 pods, and half of that."""
+    small, full = ("attacks-small", "attacks-small") if quick else ("attacks-half", "attacks")
+    file, loop = File(full), Quantity("loop", File(full))
+    graph = Quantity("attack graph", file)
+    yield Row(title=f"attack graph / loop, {full}", measured=graph, yardstick=loop)
+    yield Row(title=f"attack graph, memory, {full}", measured=Quantity("attack graph", file, "memory"))
+    sinks = Quantity("all subjects to all sinks", file)
+    yield Row(title=f"all subjects to all sinks / loop, {full}", measured=sinks, yardstick=loop, limit=2)
+    yield Row(title=f"path with evidence, warm, {full}", measured=Quantity("path with evidence", file), limit=0.05)
+    if not quick:
+        half = Quantity("attack graph", File(small))
+        yield Row(title="growth, attack graph, half to whole", measured=graph, yardstick=half, goal=2.2)
+
+
 def _peer_rows() -> Iterator[Row]:
     """Beside another tool, on the largest chain that it finishes in time."""
     command = peer.installed(_PEER_FOLDER)
@@ -274,7 +289,11 @@ def _lines(table: list[tuple[str, ...]], *, markdown: bool) -> Iterator[str]:
 
 
 def _tables(*, quick: bool, only: str) -> Iterator[tuple[str, list[Row]]]:
-    for caption, rows in (("Loading and access", _access_rows), ("Flows", _flow_rows)):
+    for caption, rows in (
+        ("Loading and access", _access_rows),
+        ("Flows", _flow_rows),
+        ("Attack paths", _attack_rows),
+    ):
         yield caption, [row for row in rows(quick=quick) if only in row.title]
     # Asked for by name or with everything: to find its largest input takes minutes.
     if not quick and only in ("", _PEER):
