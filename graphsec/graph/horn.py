@@ -84,6 +84,8 @@ class Horn(Generic[F]):
         self._joint = np.flatnonzero(self._tails < 0)
         self._lists: Any = None
         self._towards: dict[tuple[int, bool], Ints] = {}
+        #: Arcs sorted by head, for walking against them.
+        self._against: dict[bool, tuple[Ints, Ints, Any]] = {}
         self._next: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
@@ -113,8 +115,9 @@ class Horn(Generic[F]):
         """
         key = (goal, relaxed)
         if key not in self._towards:
-            tails, heads, weights = self._arcs(relaxed=relaxed)
-            self._towards[key] = _cheapest(len(self), goal, tails, heads, weights)
+            if relaxed not in self._against:
+                self._against[relaxed] = _by_head(len(self), *self._arcs(relaxed=relaxed))
+            self._towards[key] = _cheapest(len(self), goal, *self._against[relaxed])
         return self._towards[key]
 
     def _arcs(self, *, relaxed: bool) -> tuple[Ints, Ints, Ints]:
@@ -329,11 +332,14 @@ class _Lists:
         return iter(self._clauses[self._starts[fact] : self._starts[fact + 1]])
 
 
-def _cheapest(size: int, goal: int, tails: Ints, heads: Ints, weights: Ints) -> Ints:
-    """Dial's algorithm against the arcs, a whole bucket of equal cost at a time."""
+def _by_head(size: int, tails: Ints, heads: Ints, weights: Ints) -> tuple[Ints, Ints, Any]:
+    """(tails, weights, where the arcs into each fact begin)."""
     order = np.argsort(heads, kind="stable")
-    tails, weights = tails[order], weights[order]
-    starts = np.searchsorted(heads[order], np.arange(size + 1))
+    return tails[order], weights[order], np.searchsorted(heads[order], np.arange(size + 1))
+
+
+def _cheapest(size: int, goal: int, tails: Ints, weights: Ints, starts: Any) -> Ints:
+    """Dial's algorithm against the arcs, a whole bucket of equal cost at a time."""
     costs = np.full(size, FAR, dtype=np.int32)
     costs[goal] = 0
     buckets: dict[int, list[Any]] = {0: [np.array([goal])]}
