@@ -124,12 +124,9 @@ class Rights:
 
 
 class Simulation:
-    def __init__(
-        self, objects: Iterable[Object], minor: int = 36, assume: Iterable[str] = (), without: Iterable[str] = ()
-    ) -> None:
-        """``assume``: names of attacks.md §3.0, and of the engine's own list where that document has none; ``without``:
-        attacks to leave out, "ephemeral-env" or "kubelet-approve"."""
-        self.minor, self.assume, self.without = minor, frozenset(assume), frozenset(without)
+    def __init__(self, objects: Iterable[Object], minor: int = 36, assume: Iterable[str] = ()) -> None:
+        """``assume``: names of attacks.md §3.0, and of the engine's own list where that document has none."""
+        self.minor, self.assume = minor, frozenset(assume)
         self.objects: dict[str, dict[Key, Object]] = {}
         for obj in copy.deepcopy(list(objects)):
             self.objects.setdefault(obj["kind"], {})[key_of(obj)] = obj
@@ -398,8 +395,7 @@ class Simulation:
             entered = True
             if volume_token(pod, self.get("ServiceAccount", namespace, account_of(pod))):
                 self.become_account(namespace, account_of(pod))
-            if "ephemeral-env" not in self.without:
-                self._all_secrets(namespace)
+            self._all_secrets(namespace)
             if self.level(namespace) == "privileged" and node:
                 self.take(self.nodes, node)
         if node and any(rights.can(verb, CORE, "nodes/proxy", "", node) for verb in ("get", "create")):
@@ -507,16 +503,12 @@ class Simulation:
 
     def _debugs(self, rights: Rights, namespace: str) -> bool:
         """An ephemeral container takes its environment from any Secret."""
-        return (
-            not rights.node
-            and "ephemeral-env" not in self.without
-            and any(
-                rights.modify(CORE, "pods/ephemeralcontainers", namespace, name)
-                and self.admits(level_of(pod), namespace)
-                and not finished(pod)
-                and MIRROR not in (pod["metadata"].get("annotations") or {})
-                for (_, name), pod in self.of("Pod", namespace)
-            )
+        return not rights.node and any(
+            rights.modify(CORE, "pods/ephemeralcontainers", namespace, name)
+            and self.admits(level_of(pod), namespace)
+            and not finished(pod)
+            and MIRROR not in (pod["metadata"].get("annotations") or {})
+            for (_, name), pod in self.of("Pod", namespace)
         )
 
     # -- 3.4: RBAC writes --------------------------------------------------------------------------------------
@@ -710,7 +702,7 @@ class Simulation:
                 continue
             approved = {
                 signer
-                for signer in (CLIENT_SIGNER, KUBELET_SIGNER)[: 1 if "kubelet-approve" in self.without else 2]
+                for signer in (CLIENT_SIGNER, KUBELET_SIGNER)
                 for rights in everyone
                 if rights.modify(CSR, f"{what}/approval", "", name)
                 and any(

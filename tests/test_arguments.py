@@ -72,7 +72,7 @@ def test_canonical_order(given: str, expected: str) -> None:
         ("auth can-i get pods", "did you mean `can-i`"),
         ("who can get pods at home", "unexpected `at home`"),
         ("who may get pods", "no sentence of the grammar"),
-        ("how can a become b", "cannot be asked"),
+        ("how can a become", "no sentence of the grammar"),
         ("who can reach", "who can reach what"),
     ],
 )

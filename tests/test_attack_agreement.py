@@ -278,8 +278,6 @@ STARTS: st.SearchStrategy[Start] = st.one_of(
 
 #: What the engine takes on trust and the simulation has, too.
 TAKEN = ("GATE-OFF",)
-#: Attacks of Kubernetes that attacks.md and the engine do not have yet.
-NOT_YET = ("ephemeral-env", "kubelet-approve")
 
 
 @cache
@@ -293,6 +291,18 @@ def complete(objects: list[Row], version: str = "1.36") -> list[Row]:
     """With the RBAC objects that every cluster is born with."""
     known = {identity(obj) for obj in objects}
     return [*objects, *(obj for obj in defaults(version) if identity(obj) not in known)]
+
+
+@cache
+def controllers(version: str = "1.36") -> list[Row]:
+    """The accounts of controllers that every cluster runs, as the bindings that every cluster is born with name them."""
+    names = {
+        (subject["namespace"], subject["name"])
+        for obj in defaults(version)
+        for subject in obj.get("subjects", ())
+        if subject["kind"] == "ServiceAccount"
+    }
+    return [plain("ServiceAccount", name, namespace) for namespace, name in sorted(names)]
 
 
 def goals(objects: list[Row]) -> list[Fact]:
@@ -349,7 +359,7 @@ def compiled(world: gs.World, start: Start, wanted: list[Fact]) -> dict[Fact, st
 
 
 def disagreements(objects: list[Row], start: Start) -> list[str]:
-    simulation = attack(complete(objects), start, assume=TAKEN, without=NOT_YET)
+    simulation = attack([*complete(objects), *controllers()], start, assume=TAKEN)
     verdicts = compiled(load(objects), start, goals(objects))
     return [
         f"{goal}: simulated {simulated(simulation, goal)}, compiled {verdict}"

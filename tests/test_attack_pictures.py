@@ -69,11 +69,14 @@ def base() -> list[Object]:
 
 
 def minting() -> list[Object]:
-    """Both premises of one step: the token of any account by a Secret of one's own."""
+    """Three premises of one step: a certificate in any name that is requested, approved and read."""
+    group = "certificates.k8s.io"
+    requests = rule("certificatesigningrequests", "create,get", group)
+    approval = rule("certificatesigningrequests/approval", "update", group)
     return [
         *base(),
         thing("ServiceAccount", "builder", "ci"),
-        *granted("secrets", [account("ci", "builder")], rule("secrets", "get,create")),
+        *granted("certs", [account("ci", "builder")], requests, approval, rule("signers", "approve", group)),
     ]
 
 
@@ -116,30 +119,32 @@ def ends(diagram: Diagram, line: Line) -> set[tuple[str, str]]:
 # -- the text ---------------------------------------------------------------------------------------------------
 
 
-def test_a_proof_with_two_premises_is_exactly_this() -> None:
+def test_a_proof_with_three_premises_is_exactly_this() -> None:
     assert body(picture(minting(), "sa:ci/builder").dot()) == [
+        'n0 [label="any subject by certificate", shape="ellipse", style="filled", fillcolor="#CDE7F7"];',
         (
-            'n0 [label="ci/builder", shape="box", style="filled,rounded", fillcolor="#CDE7F7", penwidth="3.5", '
+            'n1 [label="ci/builder", shape="box", style="filled,rounded", fillcolor="#CDE7F7", penwidth="3.5", '
             'color="#24292F"];'
         ),
-        'n1 [label="ops/root", shape="box", style="filled,rounded", fillcolor="#CDE7F7"];',
-        ('n2 [label="every Secret of every\\nnamespace", shape="box", style="filled,diagonals", fillcolor="#F3D9E8"];'),
+        'n2 [label="ops/root", shape="box", style="filled,rounded", fillcolor="#CDE7F7"];',
         (
             'n3 [label="every ServiceAccount of\\nevery namespace", shape="box", style="filled,diagonals", '
             'fillcolor="#F3D9E8"];'
         ),
         'n4 [label="AND", shape="circle", style="filled", fillcolor="#FFFFFF", margin="0"];',
-        'n5 [label="create secrets", shape="note", style="filled", fillcolor="#F8D2B8"];',
+        (
+            'n5 [label="3 Permissions\\napprove client certificates\\nread issued certificates\\nrequest certificates", '
+            'shape="note", style="filled", fillcolor="#F8D2B8", peripheries="2"];'
+        ),
         (
             'n6 [label="cluster-admin", shape="hexagon", style="filled", fillcolor="#F8D2B8", penwidth="3.5", '
             'color="#24292F"];'
         ),
-        'n0 -> n2 [label="   [secret-read]   \\l   secrets-binding   \\l"];',
-        'n0 -> n5 [label="   [rbac-grant]   \\l   secrets-binding   \\l"];',
-        'n1 -> n6 [label="   [cluster-admin-equivalent]   \\l   all-binding   \\l"];',
-        "n2 -> n4;",
-        'n3 -> n1 [penwidth="0.6", arrowhead="odot"];',
-        'n4 -> n3 [label="   [token-secret-mint]   \\l"];',
+        'n0 -> n3 [label="   [csr-client-cert]   \\l"];',
+        'n1 -> n5 [label="   [rbac-grant]   \\l   certs-binding   \\l"];',
+        'n2 -> n6 [label="   [cluster-admin-equivalent]   \\l   all-binding   \\l"];',
+        'n3 -> n2 [penwidth="0.6", arrowhead="odot"];',
+        'n4 -> n0 [label="   [csr-client-cert]   \\l"];',
         "n5 -> n4;",
     ]
 
@@ -279,14 +284,14 @@ def test_nothing_is_folded_without_being_asked_to() -> None:
 def test_folds_keep_every_object(fold: Fold) -> None:
     diagram = picture(crowd(5, 5), fold=fold)
     members = [member.label for box in diagram.sheet.boxes for member in box.members]
-    assert len(members) == 25 + 6
+    assert len(members) == 25 + 3
 
 
 def test_above_the_cap_there_are_numbers_instead() -> None:
     diagram = picture(crowd(5, 5), fold="none", max_nodes=20)
     assert diagram.overflow
     for text in (diagram.dot(), diagram.mermaid().replace("#58;", ":")):
-        assert "31 nodes and" in text
+        assert "28 nodes and" in text
         assert "26 ServiceAccounts" in text
         assert "--max-nodes N" in text
 
@@ -463,9 +468,11 @@ def test_a_step_of_several_premises_names_all_of_them() -> None:
     answer = Graph(focus="sa:ci/builder", hops=2).answer(gs.load(*minting()))
     rows = {edge.row(wide=False) for edge in answer}
     assert (
-        "every Secret of every namespace and create secrets", "every ServiceAccount of every namespace",
-        "token-secret-mint", "",
-    ) in rows  # fmt: skip
+        "request certificates and read issued certificates and approve client certificates",
+        "Identity/any subject by certificate",
+        "csr-client-cert",
+        "",
+    ) in rows
     assert all(
         len(edge.row(wide=wide)) == len(answer.question.columns(wide=wide)) for edge in answer for wide in (False, True)
     )
@@ -483,7 +490,7 @@ def test_nothing_is_followed_through_cluster_admin() -> None:
     ("focus", "hint"),
     [
         ("sa:ci/bilder", "did you mean ServiceAccount/ci/builder?"),
-        ("ClusterRole/secret", "did you mean ClusterRole/secrets?"),
+        ("ClusterRole/cert", "did you mean ClusterRole/certs?"),
         ("Pod/ops/none", ""),
         ("Secret/elsewhere/x", ""),
         ("Node/none", ""),
@@ -506,7 +513,7 @@ def test_an_unknown_focus_is_refused_with_a_hint(focus: str, hint: str) -> None:
         "secrets:all",
         "internet",
         "Namespace/ops",
-        "ClusterRole/secrets",
+        "ClusterRole/certs",
         "Pod/ops/web",
         "user:ann",
     ],
@@ -518,8 +525,8 @@ def test_every_focus_is_drawn_marked(focus: str) -> None:
 
 
 def test_a_role_leads_to_those_who_hold_it() -> None:
-    diagram = draw_focus(gs.load(*minting()), "ClusterRole/secrets", 1, "none", 150)
-    assert ("secrets", "builder") in ends(diagram, Line.PART)
+    diagram = draw_focus(gs.load(*minting()), "ClusterRole/certs", 1, "none", 150)
+    assert ("certs", "builder") in ends(diagram, Line.PART)
 
 
 def test_the_whole_graph_above_the_cap_is_numbers_and_advice() -> None:

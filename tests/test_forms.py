@@ -428,7 +428,8 @@ class TestInspect:
     def test_without_rbac(self) -> None:
         answer = Inspect().answer(gs.load(FORMS / "cluster-info"))
         assert not answer.complete
-        assert "cannot be answered: who-can, can-i, what-can, matrix, bindings (not one RBAC object)" in answer.notes
+        asked = "who-can, can-i, what-can, matrix, bindings, paths, blast, choke, fix, why-not, graph"
+        assert f"cannot be answered: {asked} (not one RBAC object)" in answer.notes
 
     def test_warnings_clear_complete(self, half: Path) -> None:
         answer = gs.who_can(gs.load(half), "get", "pods", any_namespace=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from test_docs import terminal
 import graphsec as gs
 from graphsec.cli import _attacks, _export, _graph, _policy, _query
 from graphsec.cli.app import app
+from graphsec.model.attack import ASSUMPTIONS, Example, Rule
 from graphsec.model.diagnostic import CODES, Code
 from graphsec.model.vocabulary import EdgeKind, NodeKind
 from graphsec.query._saved import builtin_directory, load_queries
 from graphsec.query.export import EXPORTS
 from graphsec.render import renderers
+from graphsec.rules import page as page_of
+from graphsec.rules import rules
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -176,6 +180,69 @@ def _takes_input(command: Any) -> bool:
     return any("--filename" in parameter.opts for parameter in command.params)
 
 
+_FAMILIES = sorted({rule.family for rule in rules().values()})
+_VERDICTS = {"none": "no path"}
+
+
+def _assumptions() -> Iterator[str]:
+    rows = (
+        (f"`{name}`", words, " ".join(_to_page(rule) for rule in rules().values() if name in rule.assumes) or "-")
+        for name, words in ASSUMPTIONS.items()
+    )
+    return _table(("Assumption", "It is taken that", "By name in the rules"), rows)
+
+
+def _to_page(rule: Rule, folder: str = "rules/") -> str:
+    return f"[{rule.id}]({folder}{rule.family}.md#{rule.id})"
+
+
+def _rule_index() -> Iterator[str]:
+    rows = (
+        (_to_page(rule, ""), rule.family, rule.severity, rule.confidence.value, rule.title)
+        for rule in sorted(rules().values(), key=lambda rule: (rule.family, rule.id))
+    )
+    return _table(("Rule", "Family", "Severity", "Confidence", "Title"), rows)
+
+
+def _rules_of(family: str) -> Iterator[str]:
+    for rule in rules().values():
+        if rule.family == family:
+            yield from _rule(rule)
+
+
+def _rule(rule: Rule) -> Iterator[str]:
+    # An id is an anchor of its own; the title, which is the first line of the page, stands below it.
+    _, _, rest = page_of(rule).partition("\n")
+    facts = [rule.severity.capitalize(), rule.confidence.value]
+    facts += [_minors(rule)] if rule.since or rule.until < 1_000 else []
+    facts += [_tag(tag) for tag in (*rule.attack, *rule.microsoft)]
+    yield from (f"## {rule.id}", "", f"{rule.title}.", "", f"{', '.join(facts)}.", "")
+    yield f"- Needs: {rule.needs}"
+    yield f"- Gains: {rule.gains}"
+    if rule.assumes:
+        yield f"- May rest on: {', '.join(f'`{name}`' for name in rule.assumes)} ([assumptions](../attacks.md#assumptions))"
+    for section in re.split(r"\n(?=[A-Z][a-z ]+:\n)", rest.strip()):
+        heading, _, text = section.strip().partition(":\n")
+        yield from ("", f"**{heading}.**" + ("\n" if text.startswith("-") else ""), text.rstrip())
+    yield from ("", *_table(("Example", "Asked", "Answer"), map(_example, rule.examples)), "")
+
+
+def _minors(rule: Rule) -> str:
+    return " ".join([f"from 1.{rule.since} on"] * bool(rule.since) + [f"below 1.{rule.until}"] * (rule.until < 1_000))
+
+
+def _tag(tag: str) -> str:
+    if tag.startswith("MS-"):
+        return f"[{tag}](https://microsoft.github.io/Threat-Matrix-for-Kubernetes/)"
+    return f"[{tag}](https://attack.mitre.org/techniques/{tag.replace('.', '/')}/)"
+
+
+def _example(example: Example) -> tuple[str, ...]:
+    version = "" if example.k8s_version == "1.36" else f" (Kubernetes {example.k8s_version})"
+    asked = f"`{example.start}` to `{example.goal}`"
+    return example.title + version, asked, _VERDICTS.get(example.verdict, example.verdict)
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "diagnostics": _diagnostics,
     "saved queries": _saved_queries,
@@ -183,6 +250,9 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "exports": _exports,
     "commands": _commands,
     "shared flags": _shared_flags,
+    "assumptions": _assumptions,
+    "rule index": _rule_index,
+    **{f"rules of {family}": partial(_rules_of, family) for family in _FAMILIES},
 }
 
 

@@ -15,6 +15,10 @@ from graphsec.query._catalogue import Catalogue
 ROOT = Path(__file__).parent.parent
 QUERIES = _saved.load_queries([_saved.builtin_directory()])
 DEMO = ROOT / "fixtures" / "demo"
+#: Those that an input without pods does not answer.
+NEED_PODS = {query.id for query in QUERIES if query.ask in ("reach", "exposed", "policy_lint")} | {
+    query.id for query in QUERIES if getattr(query.parameters, "source", "") == "exposed"
+}
 
 GOOD = """\
 apiVersion: graphsec/v1
@@ -97,7 +101,9 @@ def test_nothing_of_a_fresh_cluster_is_found() -> None:
     assert {query.id: [str(item.subject) for item in _saved.run(query, fresh)] for query in access} == {
         query.id: [] for query in access
     }
-    for query in set(QUERIES) - set(access):
+    paths = [query for query in QUERIES if query.ask == "paths" and query.id not in NEED_PODS]
+    assert [query.id for query in paths if _saved.run(query, fresh)] == []
+    for query in set(QUERIES) - {*access, *paths}:
         with pytest.raises(gs.InputError, match="needs a pod or workload"):
             _saved.run(query, fresh)
 
@@ -237,6 +243,7 @@ def test_other_questions(tmp_path: Path) -> None:
         (edited("exposure", "Exposure Of Things"), "tags: `Exposure Of Things`"),
         (edited("find: [User/alice]", "find: []"), "expect: a world where something is found"),
         (edited("resource: secrets", "resource: secretz"), "resource: `secretz` is not one of Kubernetes"),
+        (edited("resource: secrets", "resource: deployments.app"), "resource: `deployments.app` is not one of"),
         (edited("resource: secrets", "resource: pods\nsubresource: exce"), "subresource: pods has no `exce`"),
         (edited("verbs: [read]", "verbs: [GET]"), "verbs: `GET` matches no request"),
     ],
@@ -246,6 +253,10 @@ def test_lint(tmp_path: Path, text: str, remark: str) -> None:
     remarks = _saved.lint(load_one(tmp_path, text))
     assert len(remarks) == 1
     assert remarks[0].startswith(f"{tmp_path}/query.yaml:1: {remark}")
+
+
+def test_a_custom_resource_named_with_its_group_is_no_remark(tmp_path: Path) -> None:
+    assert _saved.lint(load_one(tmp_path, edited("resource: secrets", "resource: backups.velero.io"))) == []
 
 
 def test_a_failed_expectation_says_what_differs(tmp_path: Path) -> None:
@@ -418,12 +429,129 @@ def test_a_bad_question_about_flows_is_refused(tmp_path: Path, asked: str, messa
     assert message in refusal(tmp_path, edited(ASKED, asked))
 
 
+# -- questions about attack paths --------------------------------------------------------------------------------
+
+
+def rbac(name: str, namespace: str, account: str, *resources: str, verb: str, role: str = "") -> list[dict[str, Any]]:
+    """A Role bound to ServiceAccount `NAMESPACE/NAME`, or ClusterRole ``role`` bound everywhere; namespace "" likewise."""
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
+    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    kind = "Role" if namespace else "ClusterRole"
+    rule = {"apiGroups": [""], "resources": list(resources), "verbs": [verb]}
+    home, _, account_name = account.partition("/")
+    bound = {
+        **api,
+        "kind": f"{kind}Binding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role or name},
+        "subjects": [{"kind": "ServiceAccount", "name": account_name, "namespace": home}],
+    }
+    return [bound] if role else [{**api, "kind": kind, "metadata": metadata, "rules": [rule]}, bound]
+
+
+def pod(name: str, namespace: str, account: str, **spec: Any) -> dict[str, Any]:
+    containers = [{"name": "main", "image": name}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"serviceAccountName": account, "containers": containers, **spec},
+    }
+
+
+ADMIN = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "cluster-admin"},
+    "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+}
+#: `boss` of ops is cluster-admin; `default` of ops takes its token; `spy` of shop reads ops, which it is granted; `agent`
+#: reaches the kubelets by a grant on nodes; `web` reads the Secrets of shop.
+OFFICE = (
+    ADMIN,
+    *rbac("boss", "", "ops/boss", verb="", role="cluster-admin"),
+    *rbac("tokens", "ops", "ops/default", "serviceaccounts/token", verb="create"),
+    *rbac("spy", "ops", "shop/spy", "secrets", verb="list"),
+    *rbac("agent", "", "shop/agent", "nodes/proxy", verb="create"),
+    *rbac("watcher", "", "shop/watcher", "secrets", verb="list"),
+    *rbac("web", "shop", "shop/web", "secrets", verb="list"),
+    *(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": n, "namespace": "ops"}}
+        for n in ("boss", "idle")
+    ),
+    {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "ops"}},
+    {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}},
+    pod("web", "shop", "web", nodeName="node-1"),
+    pod("idle", "ops", "idle", nodeName="node-1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", {"ServiceAccount/ops/boss", "ServiceAccount/ops/default"}),
+        ("verdicts: [proved]\nnames: [default]", {"ServiceAccount/ops/default"}),
+        ("names: [default, boss]\nverdicts: [conditional]", set()),
+        ("source: sa:ops/default", {"ServiceAccount/ops/default"}),
+        ("source: sa:ops/default\ntarget: [ServiceAccount/ops/boss]", {"ServiceAccount/ops/default"}),
+        ("source: pods\nfalls: namespace", {"Pod/shop/web"}),
+        ("names: [spy, web]\nfalls: namespace", {"ServiceAccount/shop/web"}),
+        ("crossing: true\nverdicts: [proved]", {"ServiceAccount/ops/default", "ServiceAccount/shop/agent"}),
+        ("crossing: true\nnames: [spy, watcher, web]", set()),
+        ("crossing: true\nverdicts: [conditional]", set()),
+    ],
+)
+def test_paths_by_their_ends(tmp_path: Path, asked: str, found: set[str]) -> None:
+    assert set(found_in(tmp_path, f"ask: paths\n{asked}", *OFFICE)) == found
+
+
+def test_exposed_workloads_by_the_route_to_them(tmp_path: Path) -> None:
+    objects = [
+        ADMIN,
+        *rbac("boss", "", "shop/default", verb="", role="cluster-admin"),
+        workload("web", "shop", port=8080),
+        service("web", "shop", 80, 8080),
+    ]
+    asked = "ask: paths\nsource: exposed"
+    assert found_in(tmp_path, asked, *objects) == ["Deployment/shop/web"]
+    assert found_in(tmp_path, f"{asked}\nexcept_routes: [LoadBalancer, NodePort]", *objects) == []
+    assert found_in(tmp_path, f"{asked}\nverdicts: [conditional]", *objects) == []
+
+
+def test_an_end_of_a_path_that_is_not_in_this_input(tmp_path: Path) -> None:
+    for asked in ("source: Pod/shop/none", "target: Node/none"):
+        query = load_one(tmp_path, edited(ASKED, f"ask: paths\n{asked}"))
+        answer = _saved.run(query, gs.load({"apiVersion": "v1", "kind": "List", "items": list(OFFICE)}))
+        assert not answer
+        assert not answer.complete
+        assert any("/none in the input" in warning for warning in answer.warnings)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("sorce: pods", "10: unknown key `sorce`"),
+        ("verdicts: [likely]", "10: `verdicts`: 'likely' is none of proved, conditional"),
+        ("verdicts: []", "`verdicts` is empty"),
+        ("target: root", "`root` is none of cluster-admin, node, secrets:all"),
+        ("falls: cluster", "10: `falls`: 'cluster' is none of namespace"),
+        ("falls: namespace\nsource: internet", "`falls` goes with `source: pods` or `all`"),
+        ("crossing: true\ntarget: node", "`target`, `crossing` and `falls` exclude each other"),
+        ("crossing: true\nsource: pods", "`crossing` goes with `source: all`"),
+        ("source: exposed\ntarget: Secret/a/b", "`Secret/a/b` is none of cluster-admin, node, secrets:all"),
+        ("except_routes: [hostNetwork]", "`except_routes` goes with `source: exposed`"),
+    ],
+)
+def test_a_bad_question_about_paths_is_refused(tmp_path: Path, asked: str, message: str) -> None:
+    assert message in refusal(tmp_path, edited(ASKED, f"ask: paths\n{asked}"))
+
+
 def test_a_catalogue_answers_what_the_input_supports() -> None:
     """RBAC alone answers nothing about flows; both halves are asked, and what is not answered is said."""
     catalogue = Catalogue(queries=tuple(QUERIES), counted=True)
     answer = catalogue.answer(gs.load(objects("alice")))
     refused = {item.query.id for item in answer if item.found is None}
-    assert refused == {query.id for query in QUERIES if query.ask in ("reach", "exposed", "policy_lint")}
+    assert refused == NEED_PODS
     assert not answer.complete
     assert any(warning.startswith("not answered: GS-Q-0") for warning in answer.warnings)
     assert {item.row(wide=False)[2] for item in answer if item.query.id in refused} == {"-"}

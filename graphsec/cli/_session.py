@@ -119,7 +119,8 @@ def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) ->
 def deliver_text(answer: Answer[Any], common: Common, lines: Sequence[str], summary: Sequence[str] = ()) -> int:
     """An answer whose form on a terminal is sentences."""
     say(f"# {answer.question.command()}", common)
-    print("\n".join(map(safe, lines)))
+    for line in lines:
+        print(safe(line))
     write_reports(answer, common, view_options(common))
     _aftermath(answer, common, summary)
     return outcome(answer, common)

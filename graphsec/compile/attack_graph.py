@@ -7,14 +7,16 @@ a ``Join``: whoever walks edges must have all that lead into it, and a walk thro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from graphsec.compile.attacks import AttackGraph
-from graphsec.compile.attacks.drawing import Label
-from graphsec.compile.attacks.joins import SOME_NODE, SOME_POD
 from graphsec.graph import Builder, Edge
-from graphsec.model.attack import ALL_SECRETS, CLUSTER, Fact, FactKind
+from graphsec.model.attack import ALL_SECRETS, CLUSTER, SOME_NODE, SOME_POD, Fact, FactKind
 from graphsec.model.ref import Ref
 from graphsec.model.vocabulary import EdgeKind, NodeKind
+
+if TYPE_CHECKING:
+    from graphsec.compile.attacks import AttackGraph
+    from graphsec.compile.attacks.drawing import Label
 
 _Build = Builder[NodeKind, EdgeKind]
 K = FactKind

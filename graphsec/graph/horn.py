@@ -215,7 +215,9 @@ class Horn(Generic[F]):
                 if np.array_equal(reached, words[targets]):
                     break
                 words[targets] = reached
-            found += [bool(words[goal, place // 64] >> np.uint64(place % 64) & np.uint64(1)) for place in range(len(batch))]
+            found += [
+                bool(words[goal, place // 64] >> np.uint64(place % 64) & np.uint64(1)) for place in range(len(batch))
+            ]
         return found
 
     def _seeded(self, batch: Sequence[Sequence[int]], goal: int, won: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:

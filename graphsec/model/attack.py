@@ -101,7 +101,9 @@ _WORDS: Mapping[FactKind, Callable[[Fact], str]] = {
     FactKind.ACCOUNTS: lambda fact: f"every ServiceAccount {_where(fact)}",
     FactKind.USERS: lambda fact: "every User",
     FactKind.SECRETS: lambda fact: f"every Secret {_where(fact)}",
-    FactKind.NEW_POD: lambda fact: f"a new pod in {fact.namespace or 'any namespace'}",
+    FactKind.NEW_POD: lambda fact: (
+        f"a new pod in {'some namespace' if fact.name else fact.namespace or 'any namespace'}"
+    ),
     FactKind.NEW_HOST_POD: lambda fact: f"a new pod with host access in {fact.namespace or 'any namespace'}",
     FactKind.NODE_IDENTITY: lambda fact: f"kubelet credential of Node/{fact.name}",
     FactKind.NODE_PODS: lambda fact: f"every pod on Node/{fact.name}",
@@ -120,13 +122,14 @@ CLUSTER = Fact(FactKind.CLUSTER)
 NODES = Fact(FactKind.NODES)
 ALL_SECRETS = Fact(FactKind.SECRETS)
 INTERNET = Fact(FactKind.INTERNET)
+#: A new pod in whatever namespace; a node of whatever name.
+SOME_POD, SOME_NODE = Fact(FactKind.NEW_POD, "somewhere"), Fact(FactKind.NODE)
 
 #: What the input cannot prove, and what it is taken to be (attacks.md §3.0).
 ASSUMPTIONS: Mapping[str, str] = {
     "PSA": "namespaces without a Pod Security label are privileged: no cluster default forbids the field",
-    "WEBHOOK": "no admission webhook or policy outside the input refuses the object",
+    "WEBHOOK": "no admission webhook or policy refuses the object: those of the input are not evaluated, others not seen",
     "SCHED": "the scheduler can place the pod beside the target",
-    "KUBELET-REACH": "the kubelet's port can be reached",
     "RUNTIME": "the container runs as root with the runtime's default capabilities, seccomp and AppArmor profiles",
     "NODE-OS": "kernel, cgroup version or runtime of the node permit it",
     "NODE-FILES": "the usual files are on the node's disk",
@@ -138,7 +141,6 @@ ASSUMPTIONS: Mapping[str, str] = {
     "DEPUTY-CONFIG": "the controller is configured to act for the writer",
     "LISTEN": "the marked workload listens on that port",
     "NP-ENFORCED": "the network plugin enforces what the policies allow, and nothing else refuses it",
-    "PLUGIN:NodeRestriction": "the admission plugin NodeRestriction is on",
     "FEATURE-GATES": "feature gates are at the defaults of the version",
     "GATE-OFF": "the feature gate that asks for create is off",
     "CONTROL-PLANE": "a node of the control plane is among the nodes, and not run by a provider",
@@ -146,7 +148,6 @@ ASSUMPTIONS: Mapping[str, str] = {
     "WORKLOAD-EXISTS": "an object to change exists that the input does not show",
     "HEURISTIC": "the step is a rule of thumb: what the mount or field gives depends on the node",
     "WRITER": "somebody with the right writes such an object later",
-    "GROUP-MEMBERS": "the namespace is created under the name that the binding waits for",
 }
 
 

@@ -282,7 +282,6 @@ class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     readiness_probe: Handler | None = None
     startup_probe: Handler | None = None
     lifecycle: Lifecycle | None = None
-    stdin: bool | None = None
 
 
 class OperatingSystem(msgspec.Struct, frozen=True, gc=False):

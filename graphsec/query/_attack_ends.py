@@ -10,10 +10,9 @@ from graphsec.compile import World
 from graphsec.compile.attacks import AttackGraph
 from graphsec.compile.attacks.drawing import identity
 from graphsec.compile.attacks.gains import pod_fact
-from graphsec.compile.attacks.joins import SOME_NODE
 from graphsec.compile.attacks.principals import ANONYMOUS, AUTHENTICATED, NODE_PREFIX
 from graphsec.errors import UsageError
-from graphsec.model.attack import ALL_SECRETS, CLUSTER, INTERNET, Fact, FactKind
+from graphsec.model.attack import ALL_SECRETS, CLUSTER, INTERNET, SOME_NODE, Fact, FactKind
 from graphsec.model.ref import Ref
 from graphsec.query._subjects import parse_subject
 

@@ -386,8 +386,9 @@ def _change_workload(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
     for kind, power in p.CHANGE.items():
         for ref in drawing.inventory.workloads(kind, head.namespace):
             yield ((power, head.namespace, ref.name),)
-    for power in p.CHANGE.values():
-        yield ((power, head.namespace, ANY),)
+    for kind, power in p.CHANGE.items():
+        if not drawing.inventory.listed(kind):
+            yield ((power, head.namespace, ANY),)
 
 
 def _debug(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
@@ -396,6 +397,11 @@ def _debug(head: Fact, drawing: Any) -> Iterator[tuple[Ask, ...]]:
             for pod, node in kind.placed.items():
                 if node == head.name:
                     yield ((p.CHANGE_EPHEMERAL, kind.namespace, pod.name),)
+    elif head.kind is K.SECRETS:
+        yield ((p.CHANGE_EPHEMERAL, head.namespace, ""),)
+        for kind in drawing.kinds_by_namespace.get(head.namespace, ()):
+            for pod in kind.members if kind.live and not kind.mirror else ():
+                yield ((p.CHANGE_EPHEMERAL, head.namespace, pod.name),)
     else:
         yield ((p.CHANGE_EPHEMERAL, head.namespace, head.name),)
 

@@ -38,15 +38,15 @@ def _to_metadata(world: World) -> Iterator[Link]:
 
 
 def _links(world: World) -> Iterator[Link]:
-    marked = dict(_marked(world))
-    if not marked:
+    targets = dict(marked(world))
+    if not targets:
         return
     try:
         exposures = list(Exposed().answer(world))
     except GraphsecError:
         # Without pods, or where NetworkPolicies were never collected, nothing can be said of flows.
         return
-    for target, entry in marked.items():
+    for target, entry in targets.items():
         wanted = _ports(entry)
         for found in exposures:
             if (
@@ -64,7 +64,7 @@ def _links(world: World) -> Iterator[Link]:
                 yield Link(source=flow.source.ref, target=target, reason=entry.reason, ports=ports, mark=entry.source)
 
 
-def _marked(world: World) -> Iterator[tuple[Ref, Entry]]:
+def marked(world: World) -> Iterator[tuple[Ref, Entry]]:
     """Workloads, and pods of their own, that an entry means."""
     placed = world.attacks.inventory.placed
     for index, ref in enumerate(placed.refs):

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, EVERYTHING, parse_role
-from graphsec.compile.attacks.joins import SOME_NODE
 from graphsec.diagram import Arrow, Diagram, DrawnKind, Fold, Line, Vertex, draw
-from graphsec.model.attack import Fact, FactKind
+from graphsec.model.attack import SOME_NODE, Fact, FactKind
 from graphsec.model.ref import Ref
 from graphsec.query._grants import vertex as object_vertex
 

@@ -26,6 +26,8 @@ K = FactKind
 Faults = Iterator[str]
 SOMEWHERE, SOME_NODE, FEED = "somewhere", Fact(K.NODE), "feed aggregated clusterroles"
 NODE_USER = "system:node:"
+#: To read a Secret under a name that is free.
+READ_FREE = "read a secret that does not exist yet"
 
 
 @dataclass

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from graphsec.model.attack import NODES, Fact
+from graphsec.model.rbac import Request
 from graphsec.model.ref import Ref
 from graphsec.query import _replay_requests as q
 from graphsec.query._replay_case import (
     NODE_USER,
+    READ_FREE,
     Case,
     Check,
     Faults,
@@ -51,13 +55,13 @@ def mints(case: Case) -> Faults:
     """S-90: a token Secret that one creates is filled in for the account that it names."""
     scope = case.after.namespace
     created, changed = case.power("create secrets"), case.power("change secrets")
-    read = case.power("read secrets")
+    read = case.power(READ_FREE)
     if created is not None and len(case.step.premises) == 1:
         # A creating apply, whose answer holds the Secret: the name must be free.
         fits = created.namespace == scope and created.name and not _taken(case, created.name, scope)
         yield from unless(fits, "no new Secret is written under a name")
     elif created is not None and read is not None:
-        fits = created[1:3] == ("", scope) and read.namespace == scope and not _taken(case, read.name, scope)
+        fits = created[1:3] == ("", scope) and read[1:3] == ("", scope)
         yield from unless(fits, "no new Secret is written and read")
     elif created is not None:
         hub = case.premise(K.SECRETS)
@@ -69,6 +73,12 @@ def mints(case: Case) -> Faults:
         yield from unless(
             changed and changed[1:3] == secret[1:3] and secret.namespace == scope, f"nothing changes {secret}"
         )
+
+
+def mints_alone(case: Case) -> Faults:
+    """Both halves in one hand, whatever the name."""
+    scope = case.after.namespace
+    yield from case.demand(Demand(q.create("secrets"), scope), Demand((*q.READ_SECRETS, *q.WRITE_OUT_SECRETS), scope))
 
 
 def _taken(case: Case, name: str, namespace: str) -> bool:
@@ -146,10 +156,27 @@ def creates_pod(case: Case) -> Faults:
     namespace = case.after.namespace
     yield from case.demand(Demand(q.CREATE_PODS, namespace, FREE))
     spaces = [namespace] if namespace else case.view.namespaces
+    kinds = {(group, resource): kind for kind, group, resource in q.PODLIKE}
     for request in (ground.request for ground in case.step.because if ground.request and ground.request.name):
-        kind = {"pods": "Pod", "jobs": "Job"}.get(request.resource, "")
-        taken = kind and all(case.view.exists(Ref(kind, request.name, space)) for space in spaces)
-        yield from unless(not taken, f"{kind} {request.name} is there already")
+        kind = kinds.get((request.group, request.resource), "")
+        taken = [space for space in spaces if kind and case.view.exists(Ref(kind, request.name, space))]
+        free = all(any(_applies(case, kind, request, name, space) for name in _other_names(case)) for space in taken)
+        yield from unless(free, f"{kind} {request.name} is there already")
+
+
+def _other_names(case: Case) -> Iterator[str]:
+    """The names that the rules shown are limited to."""
+    for grant in (ground.grant for ground in case.step.because if ground.grant):
+        role = case.view.role(grant.role) if grant.role else None
+        if role is not None and 0 <= grant.rule_index < len(role.rules):
+            yield from role.rules[grant.rule_index].names
+
+
+def _applies(case: Case, kind: str, shown: Request, name: str, namespace: str) -> bool:
+    """Whether an apply under another name makes an object in a namespace."""
+    fields = {"group": shown.group, "resource": shown.resource, "name": name, "namespace": namespace}
+    allowed = all(case.known.may(case.one, Request(verb=verb, **fields)) for verb in ("create", "patch"))
+    return allowed and not case.view.exists(Ref(kind, name, namespace))
 
 
 def changes_controller(case: Case) -> Faults:
@@ -190,6 +217,31 @@ def judged(case: Case) -> Faults:
         return
     yield from unless(case.step.rule != "ephemeral-container" or not place.mirror, f"{case.after} is a mirror pod")
     yield from case.rest(case.view.judged_again(place), f"Pod Security refuses {case.after} as it stands")
+
+
+def debug_reads(case: Case) -> Faults:
+    """The environment of an ephemeral container is of any Secret of the namespace, if the pod takes one."""
+    namespace = case.after.namespace
+    if case.one.kind is K.DEBUG:
+        yield from same_scope(case)
+        names = None
+    else:
+        case.needs.update(case.view.admission)
+        names = {ground.request.name for ground in case.step.because if ground.request}
+    places = [place for place in case.view.in_namespace(namespace) if place.live and not place.mirror]
+    rests = {
+        place.ref.name: needs
+        for place in places
+        if (names is None or place.ref.name in names) and (needs := case.view.judged_again(place)) is not None
+    }
+    if not rests:
+        yield f"no pod of {namespace} takes a container"
+        return
+    said = set(case.step.assumptions)
+    name, needs = min(rests.items(), key=lambda found: (not said.issuperset(found[1]), len(found[1]), found[0]))
+    if names is not None:
+        yield from case.demand(Demand(q.DEBUG, namespace, name))
+    case.needs.update(needs)
 
 
 def debugs_node(case: Case) -> Faults:
@@ -266,6 +318,10 @@ def steals(case: Case) -> Faults:
     after = case.after
     wanted = ("", after.namespace) if after.kind is K.PODS else (after.name, after.namespace)
     removed = evict is not None and evict.name in ("", wanted[0]) and evict.namespace in ("", wanted[1])
+    if after.kind is K.NODE_PODS:
+        yield from unless(nodes is not None and nodes.name in ("", after.name), f"nothing removes {after.name}")
+        yield from to_node(case)
+        return
     yield from unless(removed or (nodes is not None and not nodes.name), "nothing removes the pods")
     if after.kind is K.POD:
         yield from to_pod(case)
@@ -338,10 +394,12 @@ def _runs_at(case: Case, pod: Place) -> bool:
 
 
 def logs(case: Case) -> Faults:
-    """Together with the logs of whatever pod, of that namespace or of all, or those of the nodes."""
+    """Together with the logs of that very pod, of all in its namespace or in the cluster, or of its node."""
     place = case.premise(K.POD, K.PODS_LIKE)
     pods, nodes = case.power("read pods' logs"), case.power("read nodes' logs")
-    fits = (pods is not None and pods.namespace in ("", place.namespace)) or (nodes is not None and not nodes.namespace)
+    names = ("", place.name) if place.kind is K.POD and not place.power else ("",)
+    fits = pods is not None and pods.namespace in ("", place.namespace) and pods.name in names
+    fits = fits or (nodes is not None and not nodes.namespace and nodes.name in ("", case.after.name))
     yield from unless(fits, "nothing reads logs")
     yield from escapes(case)
 

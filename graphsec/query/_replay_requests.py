@@ -105,12 +105,12 @@ def author(resource: str) -> tuple[Way, ...]:
     return (*guarded("escalate", resource, "create", name=""), *named)
 
 
-def sign(verb: str, sub: str) -> tuple[Way, ...]:
+def sign(verb: str, sub: str, signer: str = "kube-apiserver-client") -> tuple[Way, ...]:
     """S-82: the signer by its name or by its domain."""
     return tuple(
-        Way((Need(write, "certificatesigningrequests", CSR, sub), Need(verb, "signers", CSR, name=signer)))
+        Way((Need(write, "certificatesigningrequests", CSR, sub), Need(verb, "signers", CSR, name=name)))
         for write in ("update", "patch")
-        for signer in ("kubernetes.io/kube-apiserver-client", "kubernetes.io/*")
+        for name in (f"kubernetes.io/{signer}", "kubernetes.io/*")
     )
 
 
@@ -124,9 +124,9 @@ CONTROLLERS = (
     ("CronJob", "batch", "cronjobs"),
 )
 #: Everything that becomes a pod (attacks.md §3.0).
-_PODLIKE = (("", "pods"), ("batch", "jobs"), *((group, resource) for _, group, resource in CONTROLLERS))
+PODLIKE = (("Pod", "", "pods"), ("Job", "batch", "jobs"), *CONTROLLERS)
 EVERYTHING = to("*", resource="*", group="*", name=OBJECT)
-CREATE_PODS = tuple(way for group, resource in _PODLIKE for way in create(resource, group))
+CREATE_PODS = tuple(way for _, group, resource in PODLIKE for way in create(resource, group))
 READ_SECRETS = to("get", "list", "watch", resource="secrets")
 WRITE_OUT_SECRETS = disclose("secrets")
 EXEC, ATTACH = stream("exec"), stream("attach")
@@ -183,6 +183,7 @@ POWERS: Mapping[str, Power] = {
     "request certificates": Power(create(_REQUESTS, CSR), cluster=True),
     "read issued certificates": Power(_READ_REQUESTS, cluster=True),
     "approve client certificates": Power(sign("approve", "approval"), cluster=True),
+    "approve kubelet certificates": Power(sign("approve", "approval", "kube-apiserver-client-kubelet"), cluster=True),
     "sign client certificates": Power(sign("sign", "status"), cluster=True),
     "have kubelet certificates approved": Power(
         create(_REQUESTS, CSR, then=(Need("create", _REQUESTS, CSR, "nodeclient", ""),)), cluster=True
@@ -194,7 +195,6 @@ POWERS: Mapping[str, Power] = {
     "rewrite roles": Power(guarded("escalate", "roles", "update", "patch")),
     "write new clusterroles": Power(author("clusterroles"), cluster=True),
     "write new roles": Power(author("roles")),
-    # Pods to be removed and nodes to be closed are all but a few, and logs are those of whatever pod it is.
     "remove nodes": Power(to("delete", resource="nodes"), cluster=True),
     "remove pods": Power((*to("delete", resource="pods"), *to("create", resource="pods", sub="eviction"))),
     "change nodes": Power((*change("nodes"), *change("nodes", sub="status")), cluster=True),
@@ -246,6 +246,8 @@ class Identities:
     def may(self, fact: Fact, request: Request) -> bool:
         """Whether some binding allows a request to an identity; for what no evidence of a step shows."""
         if fact in self.limited:
+            if request.verb.startswith("impersonate"):
+                return False  # A request is made as one other.
             return self._may_as_another(*self.limited[fact], request)
         found = False
         for role, shipped in self._held(fact, request.namespace):
@@ -272,7 +274,7 @@ class Identities:
         """S-72; what the server asks inside of another request is asked of the target alone."""
         fields = {name: getattr(request, name) for name in ("group", "resource", "subresource", "name", "namespace")}
         acting = Request(verb=f"impersonate-on:{mode}:{request.verb}", **fields)
-        guard = request.verb in ("bind", "escalate", "approve", "sign", "impersonate")
+        guard = request.verb in ("bind", "escalate", "approve", "sign")
         return (guard or self.may(holder, acting)) and self.may(target, request)
 
     def _rules(self, role: Ref) -> Iterable[PolicyRule]:

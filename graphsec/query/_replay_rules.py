@@ -27,6 +27,7 @@ from graphsec.query._replay_pods import (
     claims_free_volume,
     claims_host_volume,
     creates_pod,
+    debug_reads,
     debugs_node,
     deputy,
     escapes,
@@ -42,6 +43,7 @@ from graphsec.query._replay_pods import (
     maybe_token_secret,
     minted_bootstrap,
     mints,
+    mints_alone,
     on_control_plane,
     pod_token,
     power_to_read,
@@ -170,8 +172,10 @@ RULES: dict[str, Mapping[str, Check]] = {
         "id > Pod": both(asks(q.DEBUG, admitted=True), judged),
         "id > Node": debugs_node,
         "id > Nodes": debugs_node,
+        "id > Secrets": debug_reads,
         "Debug > Pod": each_of(judged),
         "Debug > PodsLike": each_of(judged),
+        "Debug > Secrets": debug_reads,
         "Debug > Node": debugs_node,
         "Debug > Nodes": debugs_node,
     },
@@ -184,6 +188,7 @@ RULES: dict[str, Mapping[str, Check]] = {
         "Power+Power > ServiceAccounts": mints,
         "Power > ServiceAccounts": mints,
         "Power+Secret > ServiceAccounts": mints,
+        "id > ServiceAccounts": mints_alone,
     },
     "bootstrap-token": {"Power > Group": minted_bootstrap, "Secret > Group": read_bootstrap},
     "token-request": {
@@ -239,7 +244,10 @@ RULES: dict[str, Mapping[str, Check]] = {
             "read issued certificates",
             certifies=False,
             needs=("BOOTSTRAP-AUTH",),
-        )
+        ),
+        "Power+Power+Power > NodeIdentity": certificate(
+            "request certificates", "read issued certificates", "approve kubelet certificates", certifies=False
+        ),
     },
     "node-identity": {
         "Node > NodeIdentity": same_name,
@@ -257,7 +265,7 @@ RULES: dict[str, Mapping[str, Check]] = {
     "mutating-admission-policy": {
         "Power > NewPod": with_power("write mutating admission policies", needs=("WRITER",), count=1)
     },
-    "steal-pods": {"Node+Power+Power > Pods": steals, "Node+Power+Power > Pod": steals},
+    "steal-pods": dict.fromkeys((f"Node+Power+Power > {kind}" for kind in ("Pods", "Pod", "NodePods")), steals),
     "irsa-assume": _cloud("aws_role"),
     "gke-workload-identity": _cloud("google_account"),
     "aks-workload-identity": _cloud("azure_client"),

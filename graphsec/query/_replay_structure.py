@@ -6,6 +6,7 @@ from graphsec.model.attack import NODES
 from graphsec.model.ref import Ref
 from graphsec.query._replay_case import (
     FEED,
+    READ_FREE,
     SOME_NODE,
     SOMEWHERE,
     Case,
@@ -102,8 +103,20 @@ def wider_power(case: Case) -> Faults:
     if narrow.power == FEED:
         yield from _feeds(case)
         return
+    if narrow.power == READ_FREE:
+        yield from _reads_free(case)
+        return
     covers = wide.power == narrow.power and wide.namespace in ("", narrow.namespace) and wide.name in ("", narrow.name)
     yield from unless(covers, f"{wide} is not {narrow}")
+
+
+def _reads_free(case: Case) -> Faults:
+    """To read under a name that no Secret has in the namespace, or for all namespaces in none."""
+    reading, scope = case.one, case.after.namespace
+    spaces = [scope] if scope else case.view.namespaces
+    fits = reading.power == "read secrets" and reading.name and reading.namespace in ("", scope)
+    taken = any(case.view.exists(Ref("Secret", reading.name, space)) for space in spaces)
+    yield from unless(fits and not taken and not case.after.name, f"{reading} reads no Secret to be made")
 
 
 def _feeds(case: Case) -> Faults:

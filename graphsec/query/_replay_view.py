@@ -148,7 +148,10 @@ class View:
     @property
     def admission(self) -> tuple[str, ...]:
         """What the admission of a pod rests on: that nothing refuses it which is not seen or not understood."""
-        open_ = all(self.shows_all(kind) and not self.cluster.objects.get(kind) for kind in _ADMISSION)
+        proven = (State.COMPLETE, State.EMPTY)
+        open_ = all(
+            self.cluster.coverage[kind].state in proven and not self.cluster.objects.get(kind) for kind in _ADMISSION
+        )
         return () if open_ else ("WEBHOOK",)
 
     def enforcement(self, namespace: str) -> Enforcement | None:
@@ -181,7 +184,19 @@ class View:
             return ()
         if name == "default" and namespace in self.namespaces:
             return ()
-        return None if self.shows_all("ServiceAccount") else ("ACCOUNT-EXISTS",)
+        proven = self.cluster.coverage["ServiceAccount"].state in (State.COMPLETE, State.EMPTY)
+        own = not proven and namespace == "kube-system" and self._is_of_controller(name)
+        return None if self.shows_all("ServiceAccount") and not own else ("ACCOUNT-EXISTS",)
+
+    def _is_of_controller(self, name: str) -> bool:
+        """Whether one of the controllers that every cluster runs has an account of this name."""
+        defaults = self.world.defaults() if self.world.defaults else None
+        bindings = defaults.of("ClusterRoleBinding", "RoleBinding") if defaults else ()
+        return any(
+            (subject.kind, subject.namespace, subject.name) == ("ServiceAccount", "kube-system", name)
+            for loaded in bindings
+            for subject in loaded.body.subjects or ()
+        )
 
     def _runs_as(self, name: str, namespace: str) -> bool:
         """A pod is admitted with an account that is there only (S-92)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 from graphsec.algebra.ports import ALL_PORTS, PortSet
 from graphsec.compile import World, compile_world
 from graphsec.errors import InputError, UsageError
-from graphsec.loading import Limits, LoadOptions, all_default_objects, load_cluster
+from graphsec.loading import Limits, LoadOptions, all_default_objects, default_objects, load_cluster
 from graphsec.loading.documents import Event, Item, Lines, Problem
 from graphsec.loading.text import decode_text
 from graphsec.loading.yaml_reader import read_yaml
@@ -39,6 +40,7 @@ from graphsec.query.who_can import Access, WhoCan
 
 if TYPE_CHECKING:
     from graphsec.query.exposed import Exposure
+    from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.reach import Flow, Reach
 
@@ -46,10 +48,12 @@ Confidence = Literal["low", "medium", "high"]
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
-    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint"),
+    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths"),
     "scope": ("any", "cluster"),
     "fold": ("workload", "namespace"),
     "find": ("source", "destination"),
+    "verdicts": ("proved", "conditional"),
+    "falls": ("namespace",),
     "apiVersion": ("graphsec/v1",),
 }
 #: Keys of tiers 2 and 3, which are refused by name rather than as misspellings.
@@ -403,13 +407,92 @@ class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", 
         return str(item.ref)
 
 
+class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="paths"):
+    """Attack paths as `graphsec paths` finds them, the shortest of each source; source "exposed" is what the internet opens."""
+
+    source: str = "all"
+    #: One or several; cluster-admin unless ``crossing`` or ``falls`` names the target.
+    target: tuple[str, ...] | str = ()
+    verdicts: tuple[Literal["proved", "conditional"], ...] = ("proved", "conditional")
+    #: Only from ServiceAccounts of these names.
+    names: tuple[str, ...] = ()
+    #: From the subjects that every cluster has, too.
+    builtin: bool = False
+    #: From ServiceAccounts to an identity, Secret or pod of a namespace that they have no grant in.
+    crossing: bool = False
+    #: To every ServiceAccount or every Secret of the source's own namespace.
+    falls: Literal["namespace"] | None = None
+    #: Routes by which "exposed" does not count, e.g. hostNetwork.
+    except_routes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        from graphsec.query._saved_paths import check_targets
+
+        if not self.verdicts:
+            raise ValueError("`verdicts` is empty")
+        if sum((bool(self.target), self.crossing, self.falls is not None)) > 1:
+            raise ValueError("`target`, `crossing` and `falls` exclude each other")
+        if self.crossing and self.source != "all":
+            raise ValueError("`crossing` goes with `source: all`")
+        if self.falls and self.source not in ("all", "pods"):
+            raise ValueError("`falls` goes with `source: pods` or `all`")
+        if self.except_routes and self.source != "exposed":
+            raise ValueError("`except_routes` goes with `source: exposed`")
+        check_targets(self.all_targets(), sinks=self.source == "exposed")
+
+    def all_targets(self) -> tuple[str, ...]:
+        return ((self.target,) if isinstance(self.target, str) else self.target) or ("cluster-admin",)
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.paths import Paths
+
+        return Paths(source=self.source).columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query import _saved_paths
+        from graphsec.query.paths import Paths
+
+        if self.crossing:
+            return [_saved_paths.crossing(world, builtin=self.builtin)]
+        if self.falls:
+            return [_saved_paths.whole_namespaces(world, self.source, builtin=self.builtin)]
+        if self.source == "exposed":
+            return [_saved_paths.from_exposed(world, self.all_targets(), self.except_routes)]
+        questions = [
+            Paths(source=self.source, target=target, include_builtin=self.builtin) for target in self.all_targets()
+        ]
+        return [_saved_paths.to_target(world, question, self.names, self.verdicts) for question in questions]
+
+    def kept(self, _: World, items: Iterable[AttackPath]) -> list[AttackPath]:
+        from graphsec.query._saved_paths import namesake
+
+        return [
+            item
+            for item in items
+            if item.verdict in self.verdicts and (not self.names or namesake(item.source) in self.names)
+        ]
+
+    def finding(self, item: AttackPath) -> str:
+        return item.source
+
+
 Parameters = (
-    WhoCanParameters | WhatCanParameters | CanIParameters | ReachParameters | ExposedParameters | PolicyLintParameters
+    WhoCanParameters
+    | WhatCanParameters
+    | CanIParameters
+    | ReachParameters
+    | ExposedParameters
+    | PolicyLintParameters
+    | PathsParameters
 )
 
 
 class Expectation(_Strict, frozen=True, kw_only=True):
-    """On this world the query finds exactly these, written as canonical refs: subjects, workloads, namespaces, policies."""
+    """On this world the query finds exactly these, written as canonical refs: subjects, workloads, namespaces, policies; of
+    paths their sources."""
 
     world: str
     find: tuple[str, ...]
@@ -674,7 +757,11 @@ def _target_remarks(query: SavedQuery, discovery: Discovery) -> Iterator[str]:
         )
         if not target.resource or "*" in target.resource:
             continue
-        known = discovery.get(*reversed(resolve_resource(target.resource, discovery)))
+        name, group = resolve_resource(target.resource, discovery)
+        known = discovery.get(group, name)
+        if known is None and "." in group and group not in {resource.group for resource in discovery}:
+            # Of a CustomResourceDefinition, which alone has a group of its own with a dot.
+            continue
         if known is None:
             yield f"resource: `{target.resource}` is not one of Kubernetes 1.{discovery.minor}, it is taken literally"
         elif target.subresource and target.subresource not in known.subresources:
@@ -694,7 +781,7 @@ def _failure(query: SavedQuery, expectation: Expectation, base: Path) -> str:
     if path is None:
         return f"{query.source}: {expectation.world}: no such folder or YAML file"
     cluster = load_cluster([str(path)], LoadOptions())
-    world = compile_world(cluster, baseline=all_default_objects)
+    world = compile_world(cluster, baseline=all_default_objects, defaults=partial(default_objects, DEFAULT_MINOR))
     try:
         found = {query.parameters.finding(item) for item in run(query, world)}
     except InputError as error:

@@ -133,13 +133,14 @@ def _picture(given: End, answer: Answer[Any], fold: Any, max_nodes: int) -> Any:
 def _fallen(search: Search, given: End, derived: Derivation[Fact], starts: set[int]) -> Iterator[Fallen]:
     facts = search.graph.horn.facts
     reached = [(number, facts[number]) for number in derived.costs if number not in starts]
-    hubs = {fact for _, fact in reached if fact.kind in _HUBS}
+    hubs = {fact: is_proved(derived.costs[number]) for number, fact in reached if fact.kind in _HUBS}
     whole = derived.costs.get(search.number(CLUSTER), FAR)
     shown = [
         (number, fact)
         for number, fact in reached
         if fact.kind in _LISTED
-        and not _covered(fact, hubs)
+        and not _covered(fact, hubs, proved=is_proved(derived.costs[number]))
+        and not (fact.kind is K.NEW_POD and fact.name)
         and not (fact.kind in _IMPLIED and derived.costs[number] > whole)
     ]
     order = {kind: place for place, kind in enumerate(_LISTED)}
@@ -154,12 +155,14 @@ def _fallen(search: Search, given: End, derived: Derivation[Fact], starts: set[i
             yield Fallen(fact=fact, verdict=verdict, hops=path.hops, path=path)
 
 
-def _covered(fact: Fact, hubs: set[Fact]) -> bool:
-    """Whether a hub that has fallen, too, stands for it."""
+def _covered(fact: Fact, hubs: dict[Fact, bool], *, proved: bool) -> bool:
+    """Whether a hub that falls as surely stands for it."""
     if fact.kind in _HUBS:
-        return bool(fact.namespace) and Fact(fact.kind) in hubs
-    hub = _HUB_OF.get(fact.kind)
-    return hub is not None and (Fact(hub) in hubs or Fact(hub, "", fact.namespace) in hubs)
+        above = [Fact(fact.kind)] if fact.namespace else []
+    else:
+        hub = _HUB_OF.get(fact.kind)
+        above = [Fact(hub), Fact(hub, "", fact.namespace)] if hub else []
+    return any(one in hubs and (hubs[one] or not proved) for one in above)
 
 
 def _summary(fallen: list[Fallen]) -> str:

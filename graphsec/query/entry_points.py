@@ -9,6 +9,7 @@ from graphsec.compile import World
 from graphsec.errors import UsageError
 from graphsec.query._answer import Answer, lower_name
 from graphsec.query._attack_ends import SINKS, End, start
+from graphsec.query._attack_network import marked
 from graphsec.query._needs import require
 from graphsec.query.exposed import Exposed, Exposure
 from graphsec.query.paths import AttackPath, Search
@@ -108,7 +109,7 @@ class EntryPoints:
 
 def _entry(world: World, search: Search, exposures: tuple[Exposure, ...]) -> EntryPoint:
     workload = exposures[0].workload
-    mark = next((entry.reason for entry in world.entries if entry.matches(workload, ())), "")
+    mark = next((entry.reason for ref, entry in marked(world) if ref == workload), "")
     paths: list[AttackPath] = []
     try:
         given = start(f"{workload.kind}/{workload.namespace}/{workload.name}", world, search.graph)

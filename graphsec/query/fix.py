@@ -17,7 +17,7 @@ from graphsec.model.ref import Ref, Source
 from graphsec.query._answer import Answer, lower_name
 from graphsec.query._attack_ends import goal, start
 from graphsec.query._attack_reach import reaching
-from graphsec.query._attack_starts import all_starts
+from graphsec.query._attack_starts import all_starts, pods
 from graphsec.query._fixes import Change, apply, changes, patch
 from graphsec.query._needs import require
 from graphsec.query._words import flag
@@ -196,6 +196,8 @@ class _Solver:
         end = goal(question.target, self.changed, search.graph)
         if question.source == "all":
             starts, _ = all_starts(self._world, search.graph)
+        elif question.source == "pods":
+            starts = pods(search.graph)
         else:
             starts = [start(question.source, self._world, search.graph)]
         left = [given for given in starts if given.text not in set(stuck)]

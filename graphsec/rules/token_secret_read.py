@@ -64,7 +64,7 @@ RULE = Rule(
     gains="the ServiceAccount that its annotation names",
     attack=("T1528", "T1552.007"),
     microsoft=("MS-TA9016", "MS-TA9025"),
-    assumes=("ACCOUNT-EXISTS",),
+    assumes=("ACCOUNT-EXISTS", "TOKEN-SECRET"),
     core=True,
     examples=(
         Example(

@@ -203,7 +203,16 @@ def _reach(content: Content, ways: Iterable[tuple[Way, list[tuple[int, str | Non
         if names is None or names:
             known = by_assumption.get(way.assumes, NOBODY)
             by_assumption[way.assumes] = None if names is None or known is None else known | names
-    return tuple((by_assumption[key], key) for key in sorted(by_assumption, key=len))
+    found: list[tuple[Names, tuple[str, ...]]] = []
+    for key in sorted(by_assumption, key=len):
+        names = by_assumption[key]
+        # Names that are to be had on fewer assumptions are not had on more.
+        for less, fewer in found:
+            if set(fewer) <= set(key):
+                names = NOBODY if less is None else names if names is None else names - less
+        if names is None or names:
+            found.append((names, key))
+    return tuple(found)
 
 
 def _names(content: Content, needs: Iterable[tuple[int, str | None]]) -> Names:

@@ -148,10 +148,10 @@ def pod_fact(kind: PodKind, pod: Ref | None = None) -> Fact:
 def rejudged(drawing: Drawing, kind: PodKind) -> Assumed | None:
     """What a pod's passing Pod Security again rests on; None where its namespace refuses it as it stands."""
     found = drawing.inventory.enforcements.get(kind.namespace)
-    if found is None or not found.written:
-        return ("PSA",) if kind.escapes else ()
     pod = objects.Pod(metadata=objects.PodMetadata(), spec=kind.spec)
-    minor = drawing.minor if found.minor is None else found.minor
+    if found is None or not found.written:
+        return ("PSA",) if violations(pod, Level.BASELINE, drawing.minor) else ()
+    minor = drawing.minor if found.minor is None else min(found.minor, drawing.minor)
     return None if found.level is not Level.PRIVILEGED and violations(pod, found.level, minor) else ()
 
 

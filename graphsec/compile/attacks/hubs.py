@@ -8,10 +8,9 @@ from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.drawing import METADATA, Drawing, identity
 from graphsec.compile.attacks.gains import changed, pod_fact
 from graphsec.compile.attacks.inventory import INVALID_SINCE, TOKEN_SECRET, PodKind
-from graphsec.compile.attacks.joins import SOME_NODE, SOME_POD
 from graphsec.compile.attacks.principals import NODE_PREFIX, NODES_GROUP
 from graphsec.compile.escapes import Effect, Escape
-from graphsec.model.attack import CLUSTER, INTERNET, NODES, Fact, FactKind
+from graphsec.model.attack import CLUSTER, INTERNET, NODES, SOME_NODE, SOME_POD, Fact, FactKind
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
 
@@ -173,7 +172,11 @@ def _control_plane(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> 
 
 
 def _logs(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
-    own = [(p.READ_LOGS, scope, place.name) for scope in (place.namespace, AT_CLUSTER) if place.kind is K.POD]
+    own = [
+        (p.READ_LOGS, scope, place.name)
+        for scope in (place.namespace, AT_CLUSTER)
+        if place.kind is K.POD and not place.power
+    ]
     all_ = [(p.READ_LOGS, place.namespace, ""), (p.READ_LOGS, AT_CLUSTER, ""), (p.READ_NODE_LOGS, AT_CLUSTER, "")]
     for power, scope, name in (*all_, *own):
         if (scope, name) in drawing.held(power):

@@ -12,13 +12,11 @@ from graphsec.compile.attacks.bundles import EVERYTHING
 from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, identity
 from graphsec.compile.attacks.gains import changed
 from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET
-from graphsec.model.attack import CLUSTER, NODES, Fact, FactKind, Power
+from graphsec.model.attack import CLUSTER, NODES, SOME_NODE, SOME_POD, Fact, FactKind, Power
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
 
 K = FactKind
-#: A new pod in whatever namespace; a node of whatever name.
-SOME_POD, SOME_NODE = Fact(K.NEW_POD, "somewhere"), Fact(K.NODE)
 #: What a certificate for any name and groups makes of its holder; system:masters is refused.
 ANYBODY = Fact(K.COMPOUND, "any subject by certificate")
 
