@@ -461,3 +461,23 @@ def test_nobody_reaches_what_everybody_does_not(objects: list[Row]) -> None:
     assert nobody <= reached(objects, ("User", "", "alice"), wanted)
     if not any(subject["name"] == "system:authenticated" for obj in objects for subject in obj.get("subjects", ())):
         assert nobody == set()
+
+
+def named(start: Start) -> str:
+    """As a question spells it."""
+    return "/".join(part for part in start if part)
+
+
+@examples(40, given(clusters(), STARTS))
+def test_every_proof_replays_and_a_fix_leaves_none(objects: list[Row], start: Start) -> None:
+    """What is shown is evidence; and what the fix does not name as remaining is cut."""
+    world = load(objects)
+    for target in ("cluster-admin", "node", "secrets:all"):
+        for path in gs.paths(world, named(start), target, k=2):
+            faults = gs.replay(world, path).faults
+            assert not faults, (str(path), [str(fault) for fault in faults])
+    fix = gs.minimal_fix(world, named(start))
+    assert fix.world is not None
+    left = list(gs.paths(fix.world, named(start)))
+    assert bool(left) == bool(fix.remaining)
+    assert fix.cuts == fix.total - len(fix.remaining)
