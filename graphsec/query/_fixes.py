@@ -16,6 +16,7 @@ from msgspec.structs import replace as with_fields
 from graphsec.compile import World
 from graphsec.compile.access import principal
 from graphsec.compile.pod_security import LABEL
+from graphsec.loading import load_cluster
 from graphsec.model.attack import FactKind
 from graphsec.model.cluster import Cluster
 from graphsec.model.objects import Loaded, StoredRole
@@ -27,7 +28,7 @@ from graphsec.query.paths import AttackPath, Step
 
 K = FactKind
 #: Narrowing is cheaper than taking away (attacks.md §6); whoever else holds the role adds to the cost of changing it.
-_LABEL, _AUTOMOUNT, _VERB, _NAMES, _SUBJECT = 10, 20, 25, 15, 30
+_LABEL, _POLICY, _AUTOMOUNT, _VERB, _NAMES, _SUBJECT = 10, 12, 20, 25, 15, 30
 _PER_HOLDER = 2
 #: Names that a rule is narrowed to, at most.
 _MAX_NAMES = 20
@@ -141,10 +142,33 @@ def _leads(graph: Any, number: int) -> bool:
 def _of_object(world: World, step: Step, ground: Ground) -> Iterator[Change]:
     if step.rule == "pod-assumes-sa" and ground.object is not None:
         yield from _no_token(world, step, ground)
+    if step.after.kind is K.PORT and ground.object is not None:
+        yield from _close_port(world, ground.object)
     namespace = ground.object if step.after.kind is K.NEW_HOST_POD else None
     if namespace is not None and namespace.kind == "Namespace" and namespace in world.cluster.inventory:
         words = f"enforce Pod Security level baseline in {namespace}"
         yield Change("enforce", namespace, ("baseline",), words, _LABEL)
+
+
+def _close_port(world: World, workload: Ref) -> Iterator[Change]:
+    """A policy that lets nothing in to the pods of a workload: what they serve is to be allowed again, port by port."""
+    placed = world.attacks.inventory.placed
+    numbers = placed.pods_of_workload.get(workload, [])
+    common = [set(placed.labels[number].items()) for number in numbers]
+    labels = tuple(sorted(set.intersection(*common))) if common else ()
+    if labels:
+        ref = Ref("NetworkPolicy", f"deny-ingress-{workload.name}", workload.namespace)
+        words = f"add {ref}: nothing may connect to {workload}"
+        yield Change("add-policy", ref, (labels,), words, _POLICY)
+
+
+def _policy(change: Change) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": change.ref.name, "namespace": change.ref.namespace},
+        "spec": {"podSelector": {"matchLabels": dict(change.detail[0])}, "policyTypes": ["Ingress"]},
+    }
 
 
 def _no_token(world: World, step: Step, ground: Ground) -> Iterator[Change]:
@@ -162,7 +186,11 @@ def apply(cluster: Cluster, chosen: Iterable[Change]) -> Cluster:
     for change in chosen:
         by_ref.setdefault(change.ref, []).append(change)
     objects = dict(cluster.objects)
-    for kind in {ref.kind for ref in by_ref}:
+    added = [change for found in by_ref.values() for change in found if change.action == "add-policy"]
+    for change in added:
+        made = load_cluster([_policy(change)]).of("NetworkPolicy")
+        objects["NetworkPolicy"] = (*objects.get("NetworkPolicy", ()), *made)
+    for kind in {ref.kind for ref in by_ref} - {change.ref.kind for change in added}:
         objects[kind] = tuple(
             changed
             for loaded in cluster.objects.get(kind, ())
@@ -236,8 +264,11 @@ _DO: Mapping[str, Callable[[Ref, Any, tuple[Any, ...]], Any]] = {
 # -- writing them --------------------------------------------------------------------------------------------------
 
 
-def patch(before: Cluster, after: Cluster, ref: Ref) -> dict[str, Any]:
-    """The strategic merge patch of one object."""
+def patch(after: Cluster, ref: Ref, chosen: Iterable[Change]) -> dict[str, Any]:
+    """The strategic merge patch of one object; of one that is added, the object."""
+    added = next((change for change in chosen if change.action == "add-policy"), None)
+    if added is not None:
+        return _policy(added)
     changed = next((loaded for loaded in after.of(ref.kind) if loaded.ref == ref), None)
     group = f"{RBAC_GROUP}/v1" if ref.kind in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding") else "v1"
     metadata = {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})}

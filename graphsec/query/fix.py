@@ -274,7 +274,7 @@ def _items(before: World, after: World, chosen: Iterable[Change]) -> tuple[FixIt
             cost=sum(change.cost for change in found),
             source=before.cluster.inventory.get(ref),
             touches=_others(before, ref),
-            manifest=patch(before.cluster, after.cluster, ref),
+            manifest=patch(after.cluster, ref, found),
         )
         for ref, found in sorted(by_ref.items())
     )
