@@ -31,7 +31,6 @@ _OBJECTS: Mapping[FactKind, NodeKind] = {
     K.POD: NodeKind.POD,
     K.NODE: NodeKind.NODE,
     K.SECRET: NodeKind.SECRET,
-    K.VOLUME_DATA: NodeKind.CLAIM,
 }
 #: All others stand for several things at once, or for a place: hubs.
 _OTHERS: Mapping[FactKind, NodeKind] = {

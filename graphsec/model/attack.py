@@ -41,7 +41,6 @@ class FactKind(enum.StrEnum):
     #: What such a pod mounts: the token of its account, Secrets.
     POD_FILES = "PodFiles"
     CLOUD = "CloudIdentity"
-    VOLUME_DATA = "PersistentVolumeClaim"
     # Hubs: every object of a kind in a namespace, in all namespaces where that is "".
     PODS = "Pods"
     NODES = "Nodes"

@@ -41,7 +41,6 @@ _LISTED = (
     K.POD,
     K.PODS_LIKE,
     K.SECRET,
-    K.VOLUME_DATA,
 )
 #: A member is not listed beside its hub.
 #: What goes without saying where the whole cluster has fallen before.

@@ -205,15 +205,9 @@ RELAX_NAMESPACE = Power(
     ),
 )
 CREATE_VOLUMES = Power("create persistentvolumes", creating("persistentvolumes"), Scope.CLUSTER)
-CHANGE_VOLUMES = Power("change persistentvolumes", changing("persistentvolumes"), Scope.CLUSTER)
 WRITE_MUTATING = Power(
     "write mutating webhooks",
     (*creating("mutatingwebhookconfigurations", ADMISSION), *changing("mutatingwebhookconfigurations", ADMISSION)),
-    Scope.CLUSTER,
-)
-WRITE_VALIDATING = Power(
-    "write validating webhooks",
-    (*creating("validatingwebhookconfigurations", ADMISSION), *changing("validatingwebhookconfigurations", ADMISSION)),
     Scope.CLUSTER,
 )
 WRITE_MUTATING_POLICIES = Power(
@@ -230,8 +224,6 @@ EVICT_PODS = Power(
 )
 REMOVE_NODES = Power("remove nodes", doing("delete", resource="nodes"), Scope.CLUSTER)
 CORDON_NODES = Power("change nodes", (*changing("nodes"), *changing("nodes", sub="status")), Scope.CLUSTER)
-CHANGE_CONFIGMAPS = Power("change configmaps", changing("configmaps"))
-CREATE_SNAPSHOTS = Power("create volume snapshots", creating("volumesnapshots", "snapshot.storage.k8s.io"))
 RESTORE_BACKUPS = Power("restore backups", creating("restores", "velero.io"))
 DEPLOY = Power(
     "write applications of a deployment controller",
@@ -259,6 +251,4 @@ POWERS: tuple[Power, ...] = (
     *CHANGE.values(),
 )
 #: Powers over custom resources, which mean nothing where those are not installed.
-CUSTOM = (CREATE_POD_TEMPLATES, CREATE_SNAPSHOTS, RESTORE_BACKUPS, DEPLOY)
-#: Reading the content of a Secret in any way.
-SECRET_READS = (READ_SECRETS, WRITE_OUT_SECRETS)
+CUSTOM = (CREATE_POD_TEMPLATES, RESTORE_BACKUPS, DEPLOY)
