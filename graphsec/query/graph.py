@@ -38,7 +38,7 @@ _HELP = (
 #: What stands for all objects of a namespace.
 _OF_NAMESPACE = frozenset({K.PODS, K.SECRETS, K.ACCOUNTS})
 #: Facts that are objects with a name of their own.
-_OBJECTS = frozenset({K.USER, K.ACCOUNT, K.GROUP, K.POD, K.NODE, K.SECRET, K.VOLUME_DATA})
+_OBJECTS = frozenset({K.USER, K.ACCOUNT, K.GROUP, K.POD, K.NODE, K.SECRET})
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
