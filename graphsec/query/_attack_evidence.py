@@ -278,11 +278,14 @@ class Grounds:
                 if head.kind is K.SECRET and ("Secret", head.name) in kind.uses:
                     yield self._field(kind.nodes[node], "spec", f"uses Secret {head.name}")
                     return
-        if head.kind is K.SECRET:
-            for pod, uses in self._drawing.inventory.finished_on(node):
-                if ("Secret", head.name) in uses:
-                    yield self._field(pod, "spec", f"uses Secret {head.name}")
-                    return
+        for pod, uses in self._drawing.inventory.finished_on(node):
+            if head.kind is K.SECRET and ("Secret", head.name) in uses and pod.namespace == head.namespace:
+                yield self._field(pod, "spec", f"uses Secret {head.name}")
+                return
+            account = self._drawing.inventory.account_of(pod)
+            if head.kind is K.ACCOUNT and (account.name, account.namespace) == (head.name, head.namespace):
+                yield self._field(pod, "spec.serviceAccountName", head.name)
+                return
         yield Ground(semantics="S-80: the Node authorizer")
 
     def control_plane(self, premises: list[Fact], head: Fact) -> Iterator[Ground]:

@@ -331,10 +331,12 @@ def kubelet_lends(case: Case) -> Faults:
     """S-80: tokens of the accounts and Secrets of the pods on the node; what has finished keeps its edge."""
     node, after = case.one.name, case.after
     running = any(lends(place, after) for place in case.view.on_node(node) if place.ref.namespace == after.namespace)
-    finished = after.kind is K.SECRET and any(
-        after.name in secrets_of(loaded.body.spec) and loaded.ref.namespace == after.namespace
+    finished = any(
+        after.name == loaded.body.spec.account
+        if after.kind is K.ACCOUNT
+        else after.kind is K.SECRET and after.name in secrets_of(loaded.body.spec)
         for loaded in case.view.finished
-        if loaded.body.spec.node_name == node
+        if loaded.body.spec.node_name == node and loaded.ref.namespace == after.namespace
     )
     yield from unless(running or finished, f"no pod on {node} has {after}")
 

@@ -246,6 +246,8 @@ def _kubelet(drawing: Drawing, name: str, node: Fact, kinds: list[PodKind] | tup
             if used == "Secret":
                 drawing.clause(credential, Fact(K.SECRET, secret, kind.namespace), "node-identity")
     for pod, uses in drawing.inventory.finished_on(name):
+        # A token may be bound to a pod that runs no more, as long as its object is there.
+        drawing.clause(credential, identity(drawing.inventory.account_of(pod)), "node-identity")
         for used, secret in uses:
             if used == "Secret":
                 drawing.clause(credential, Fact(K.SECRET, secret, pod.namespace or ""), "node-identity")

@@ -266,6 +266,16 @@ class Inventory:
         """Pods that have run on a node, and what they used: the Node authorizer lets it read that on."""
         return self._finished.get(node, [])
 
+    def account_of(self, finished: Ref) -> Ref:
+        return self._finished_accounts[finished]
+
+    @cached_property
+    def _finished_accounts(self) -> dict[Ref, Ref]:
+        return {
+            loaded.ref: Ref("ServiceAccount", loaded.body.spec.account, loaded.ref.namespace)
+            for loaded in self.finished
+        }
+
     @cached_property
     def _finished(self) -> dict[str, list[tuple[Ref, tuple[tuple[str, str], ...]]]]:
         found: dict[str, list[tuple[Ref, tuple[tuple[str, str], ...]]]] = defaultdict(list)
