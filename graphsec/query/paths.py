@@ -142,18 +142,11 @@ def _told(path: AttackPath) -> Iterator[str]:
         yield f"  {number}  {' and '.join(map(str, step.premises))} → {step.after}   [{step.rule}]{assumed}"
         for ground in step.because:
             place = f" ({ground.source})" if ground.source else ""
-            at = (
-                f", rule {ground.rule_index + 1} ({ground.grant.rule_source})"
-                if _has_rule(ground) and ground.grant
-                else ""
-            )
+            rule = f", rule {ground.rule_index + 1}" if ground.rule_index >= 0 else ""
+            at = f"{rule} ({ground.grant.rule_source})" if rule and ground.grant else ""
             yield f"       {ground}{place}{at}"
     for name in path.assumptions:
         yield f"  assumed {name}: {ASSUMPTIONS[name]}"
-
-
-def _has_rule(ground: Ground) -> bool:
-    return ground.rule_index >= 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +201,8 @@ class Paths:
         else:
             starts = pods(search.graph) if self.source == "pods" else [start(self.source, world, search.graph)]
         for end in ends:
-            if self.k == 1 and not banned:
+            # Of many starts a proof with the fewest assumptions is enough; of one it is the shortest.
+            if len(starts) > 1 and self.k == 1 and not banned:
                 found = [search.path(one.start, end, one.proof) for one in reaching(search.graph, starts, end)]
             else:
                 found = [path for given in starts for path in search.paths(given, end, k=self.k, banned=banned)]
