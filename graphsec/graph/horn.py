@@ -95,11 +95,6 @@ class Horn(Generic[F]):
     def clause_count(self) -> int:
         return len(self.heads)
 
-    @property
-    def joint_count(self) -> int:
-        """Clauses with more than one premise."""
-        return len(self._joint)
-
     def body(self, clause: int) -> tuple[int, ...]:
         """The premises of a clause."""
         tail = int(self._tails[clause])

@@ -17,6 +17,7 @@ from graphsec.model.ref import Ref, Source
 ALL = "*"
 #: Sent by S-47 before any authorizer runs; its members are allowed everything.
 MASTERS = "system:masters"
+MASTERS_GROUP = Ref("Group", MASTERS)
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 

@@ -7,14 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from graphsec.compile import AccessIndex, World
-from graphsec.model.rbac import MASTERS, PolicyRule
+from graphsec.model.rbac import PolicyRule
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Evidence
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
 
-MASTERS_GROUP = Ref("Group", MASTERS)
 #: Requests of these pass the Node authorizer too, which no RBAC object shows (S-80).
 NODES = Ref("Group", "system:nodes")
 MASTERS_EVIDENCE = Evidence(semantics="S-47: system:masters is allowed everything before any authorizer runs")

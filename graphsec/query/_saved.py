@@ -24,12 +24,12 @@ from graphsec.loading.documents import Event, Item, Lines, Problem
 from graphsec.loading.text import decode_text
 from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
-from graphsec.model.rbac import ALL, Target, username
+from graphsec.model.rbac import ALL, MASTERS_GROUP, Target, username
 from graphsec.model.ref import Ref, Source, ref_order
 from graphsec.query import can_i, who_can
 from graphsec.query._answer import Answer
 from graphsec.query._flow_needs import flow_answer
-from graphsec.query._grants import MASTERS_GROUP, is_builtin
+from graphsec.query._grants import is_builtin
 from graphsec.query._needs import require
 from graphsec.query._severities import SEVERITIES, Severity
 from graphsec.query._subjects import parse_subject

@@ -42,9 +42,9 @@ _LISTED = (
     K.PODS_LIKE,
     K.SECRET,
 )
-#: A member is not listed beside its hub.
 #: What goes without saying where the whole cluster has fallen before.
 _IMPLIED = frozenset({K.GRANT, K.GROUP, K.USER, K.COMPOUND, K.NODE_IDENTITY})
+#: A member is not listed beside its hub.
 _HUB_OF = {K.SECRET: K.SECRETS, K.ACCOUNT: K.ACCOUNTS, K.POD: K.PODS, K.PODS_LIKE: K.PODS, K.NODE: K.NODES}
 _HUBS = frozenset({*_HUB_OF.values(), K.NEW_POD})
 

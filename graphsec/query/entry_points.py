@@ -92,7 +92,11 @@ class EntryPoints:
         for found in Exposed().answer(world):
             if found.origin == "internet" and found.verdict != "no":
                 by_workload.setdefault(found.workload, []).append(found)
-        items = [_entry(world, search, tuple(exposures)) for exposures in by_workload.values()]
+        marks = {ref: entry.reason for ref, entry in marked(world)}
+        items = [
+            _entry(world, search, tuple(exposures), marks.get(workload, ""))
+            for workload, exposures in by_workload.items()
+        ]
         items.sort(key=lambda item: (not item.mark, -len(item.paths), str(item.workload)))
         return Answer(
             question=self,
@@ -107,9 +111,8 @@ class EntryPoints:
         )
 
 
-def _entry(world: World, search: Search, exposures: tuple[Exposure, ...]) -> EntryPoint:
+def _entry(world: World, search: Search, exposures: tuple[Exposure, ...], mark: str) -> EntryPoint:
     workload = exposures[0].workload
-    mark = next((entry.reason for ref, entry in marked(world) if ref == workload), "")
     paths: list[AttackPath] = []
     try:
         given = start(f"{workload.kind}/{workload.namespace}/{workload.name}", world, search.graph)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import msgspec
 
 from graphsec.compile import CLUSTER, AccessIndex, World
-from graphsec.model.rbac import MASTERS, Request, Target, subject_ref
+from graphsec.model.rbac import MASTERS, MASTERS_GROUP, Request, Target, subject_ref
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Deferred, Evidence, lower_name, subject_text
-from graphsec.query._grants import MASTERS_EVIDENCE, MASTERS_GROUP, draw_grant, evidence
+from graphsec.query._grants import MASTERS_EVIDENCE, draw_grant, evidence
 from graphsec.query._missing import missing_roles
 from graphsec.query._needs import require
 from graphsec.query._reality import assumed_version, inert_because, needs_create, scope_unknown, unmet_condition

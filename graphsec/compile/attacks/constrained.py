@@ -63,7 +63,6 @@ def _draw_target(drawing: Drawing, mode: str, holder: Ref, target: Ref) -> None:
             powers = {power: reach for power, reach in found.items() if power not in _IMPERSONATING}
             if powers:
                 drawing.clause(identity(holder), fact, RULE, _GATES)
-                drawing.limited[fact] = (holder, target, mode)
                 draw_gains(Holder(drawing, fact, scope, powers, rests), powers)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING, Reach
 from graphsec.compile.attacks.constrained import draw_constrained
-from graphsec.compile.attacks.drawing import MASTERS_GROUP, AttackGraph, Drawing, identity
+from graphsec.compile.attacks.drawing import AttackGraph, Drawing, identity
 from graphsec.compile.attacks.gains import Gains, Holder, draw_gains
 from graphsec.compile.attacks.hubs import (
     draw_changes,
@@ -33,6 +33,7 @@ from graphsec.compile.attacks.principals import (
     roles_at,
 )
 from graphsec.model.attack import ALL_SECRETS, CLUSTER, NODES, Fact, FactKind
+from graphsec.model.rbac import MASTERS_GROUP
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
 

@@ -16,7 +16,7 @@ from graphsec.compile.attacks.principals import Principals
 from graphsec.compile.pod_security import admits
 from graphsec.graph.horn import Horn, HornBuilder
 from graphsec.model.attack import Fact, FactKind, Power
-from graphsec.model.rbac import Binding
+from graphsec.model.rbac import MASTERS_GROUP, Binding
 from graphsec.model.ref import Ref, Source
 from graphsec.rules import _powers as p
 
@@ -101,8 +101,8 @@ class Drawing:
         self._powers: dict[Power, dict[tuple[str, str], None]] = defaultdict(dict)
         #: Identities that are in several groups at once, and in which.
         self.compounds: dict[Fact, tuple[Ref, ...]] = {}
-        #: Identities that may do some things only as somebody else: (impersonator, target, mode).
-        self.limited: dict[Fact, tuple[Ref, Ref, str]] = {}
+        #: Nodes that some pod opens and that the input does not name.
+        self.reached_nodes: set[str] = set()
         self._holders: dict[Power, list[tuple[Ref, str, Names]]] = defaultdict(list)
         self.new_compounds: list[tuple[Fact, tuple[Ref, ...]]] = []
         listed = all(inventory.is_empty(kind) for kind in _ADMISSION)
@@ -323,9 +323,6 @@ class Drawing:
         if found is None or not found.written:
             return ("PSA",)
         return () if admits("privileged", found, self.minor) else None
-
-
-MASTERS_GROUP = Ref("Group", "system:masters")
 
 
 def identity(subject: Ref) -> Fact:

@@ -29,7 +29,6 @@ def draw_changes(drawing: Drawing) -> None:
 
 def draw_hubs(drawing: Drawing) -> None:
     """Each hub of a namespace in turn; a hub of all namespaces leads to those of each."""
-    drawing.clause(SOME_POD, SOME_POD, "containment")
     for kind, draw in _HUBS:
         scopes = drawing.hubs(kind)
         if AT_CLUSTER in scopes:
@@ -153,7 +152,7 @@ def node_fact(kind: PodKind, node: str) -> Fact:
 
 def _root(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
     drawing.clause(place, node, found.rule, resting(found))
-    drawing.inventory.reached_nodes.add(node.name)
+    drawing.reached_nodes.add(node.name)
 
 
 def _credentials(drawing: Drawing, place: Fact, node: Fact, found: Escape) -> None:
@@ -200,9 +199,7 @@ def draw_nodes(drawing: Drawing) -> None:
     for kind in inventory.kinds:
         for place in kind.nodes:
             on_node.setdefault(node_fact(kind, place).name, []).append(kind)
-    named = sorted(
-        {*inventory.node_names, *inventory.reached_nodes, *(name for name in on_node if _used(drawing, name))}
-    )
+    named = sorted({*inventory.node_names, *drawing.reached_nodes, *(name for name in on_node if _used(drawing, name))})
     drawing.clause(NODES, SOME_NODE, "containment")
     for name in named:
         node, pods = Fact(K.NODE, name), Fact(K.NODE_PODS, name)

@@ -17,7 +17,7 @@ from graphsec.compile.profile import UPSTREAM
 from graphsec.compile.typed_graph import used_objects
 from graphsec.model.cluster import Cluster
 from graphsec.model.coverage import State
-from graphsec.model.objects import Container, HostPath, Loaded, Pod, PodSpec, Volume, VolumeMount
+from graphsec.model.objects import MIRROR, Container, HostPath, Loaded, Pod, PodSpec, Volume, VolumeMount
 from graphsec.model.ref import Ref, Source, ref_order
 
 TOKEN_SECRET = "kubernetes.io/service-account-token"
@@ -94,8 +94,6 @@ class Inventory:
         self.kind_of: dict[Ref, PodKind] = {}
         #: Pods that run no more, whose objects still lend their node what they mount.
         self.finished: list[Loaded] = []
-        #: Nodes without a name in the input that some pod opens.
-        self.reached_nodes: set[str] = set()
         self._read_pods()
         self.namespaces = self._find_namespaces()
         self.nodes = {loaded.ref.name: loaded for loaded in cluster.of("Node")}
@@ -372,8 +370,6 @@ def _control_plane_mark(node: Loaded) -> str:
 
 def _is_mirror(loaded: Loaded) -> bool:
     pod: Pod = loaded.body
-    from graphsec.model.objects import MIRROR
-
     return MIRROR in pod.annotations
 
 

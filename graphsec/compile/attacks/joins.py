@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING
-from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, identity
+from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, identity, parse_role
 from graphsec.compile.attacks.gains import changed
 from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET
 from graphsec.model.attack import CLUSTER, NODES, SOME_NODE, SOME_POD, Fact, FactKind, Power
@@ -222,17 +222,11 @@ def _authored(drawing: Drawing) -> None:
                     _join(drawing, premises, _everything(drawing, scope), "dangling-role-ref")
     for scope in (AT_CLUSTER, *drawing.inventory.namespaces):
         for grant in list(drawing.grants_in(scope)):
-            role = _role_of(grant)
+            role = parse_role(grant.name)
             if role.name in (ALL_SHOWN, ALL_ROLES):
                 role = Ref(role.kind, "", role.namespace)
             if role not in drawing.access.roles and role != EVERYTHING:
                 _join(drawing, (_author(drawing, role, scope), grant), _everything(drawing, scope), "role-bind")
-
-
-def _role_of(grant: Fact) -> Ref:
-    from graphsec.compile.attacks.drawing import parse_role
-
-    return parse_role(grant.name)
 
 
 def _author(drawing: Drawing, role: Ref, scope: str) -> Fact | None:
