@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from graphsec.compile import AccessIndex, World
-from graphsec.model.rbac import PolicyRule
+from graphsec.compile import CLUSTER, AccessIndex, World
+from graphsec.model.rbac import MASTERS_GROUP, PolicyRule
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Evidence
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 #: Requests of these pass the Node authorizer too, which no RBAC object shows (S-80).
 NODES = Ref("Group", "system:nodes")
+EVERYTHING = (
+    PolicyRule(verbs=("*",), groups=("*",), resources=("*",)),
+    PolicyRule(verbs=("*",), urls=("*",)),
+)
 MASTERS_EVIDENCE = Evidence(semantics="S-47: system:masters is allowed everything before any authorizer runs")
 
 
@@ -34,6 +39,26 @@ def evidence(access: AccessIndex, binding_index: int, rule: PolicyRule | int, su
         aggregated_from=role.rule_origins[position] if role.rule_origins else "",
         subject=subject,
     )
+
+
+def held_rules(
+    world: World, principals: Iterable[Ref], namespace: str = ""
+) -> dict[tuple[str, PolicyRule], list[Evidence]]:
+    """What principals may do together: (scope, rule) -> every grant of it; scope "" is the whole cluster.
+
+    With ``namespace`` only what holds there. Membership of system:masters gives everything (S-47).
+    """
+    principals, access = tuple(principals), world.access
+    found: dict[tuple[str, PolicyRule], list[Evidence]] = defaultdict(list)
+    if MASTERS_GROUP in principals:
+        for rule in EVERYTHING:
+            found[CLUSTER, rule].append(MASTERS_EVIDENCE)
+    for principal in principals:
+        for index in access.held(principal, namespace) if namespace else access.all_held(principal):
+            binding = access.bindings[index]
+            for position, rule in enumerate(access.roles[binding.role].rules):
+                found[binding.scope, rule].append(evidence(access, index, position, principal))
+    return found
 
 
 def is_builtin(world: World, proofs: Iterable[Evidence], *, people: bool = False) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graphsec.compile import CLUSTER, World
-from graphsec.model.rbac import MASTERS, PolicyRule, covers
+from graphsec.compile import World
+from graphsec.model.rbac import PolicyRule, covers
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer, Evidence, lower_name, subject_text
-from graphsec.query._grants import MASTERS_EVIDENCE, NODES, draw_grant, evidence, rule_text
+from graphsec.query._grants import NODES, draw_grant, held_rules, rule_text
 from graphsec.query._missing import missing_roles
 from graphsec.query._needs import require
 from graphsec.query._reality import inert_rule, unmet_rule
@@ -20,11 +20,6 @@ from graphsec.query._words import flag
 
 if TYPE_CHECKING:
     from graphsec.diagram import Arrow, Vertex
-
-_EVERYTHING = (
-    PolicyRule(verbs=("*",), groups=("*",), resources=("*",)),
-    PolicyRule(verbs=("*",), urls=("*",)),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +97,7 @@ class WhatCan:
         """Raises InputError without any RBAC object."""
         complete, warnings = require(world, self.ask)
         principals = world.principals_of(self.subject)
-        found: dict[tuple[str, PolicyRule], list[Evidence]] = defaultdict(list)
-        if Ref("Group", MASTERS) in principals:
-            for rule in _EVERYTHING:
-                found[CLUSTER, rule].append(MASTERS_EVIDENCE)
-        access = world.access
-        for principal in principals:
-            for index in access.held(principal, self.namespace) if self.namespace else access.all_held(principal):
-                binding = access.bindings[index]
-                for position, rule in enumerate(access.roles[binding.role].rules):
-                    found[binding.scope, rule].append(evidence(access, index, position, principal))
+        found = held_rules(world, principals, self.namespace)
         items = [
             Grant(
                 subject=self.subject,
