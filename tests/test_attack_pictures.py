@@ -133,7 +133,7 @@ def test_a_proof_with_three_premises_is_exactly_this() -> None:
         ),
         'n4 [label="AND", shape="circle", style="filled", fillcolor="#FFFFFF", margin="0"];',
         (
-            'n5 [label="3 Permissions\\napprove client certificates\\nread issued certificates\\nrequest certificates", '
+            'n5 [label="3 Permissions\\napprove client certificates\\nread issued certificates\\nrequest client certificates", '
             'shape="note", style="filled", fillcolor="#F8D2B8", peripheries="2"];'
         ),
         (
@@ -468,7 +468,7 @@ def test_a_step_of_several_premises_names_all_of_them() -> None:
     answer = Graph(focus="sa:ci/builder", hops=2).answer(gs.load(*minting()))
     rows = {edge.row(wide=False) for edge in answer}
     assert (
-        "request certificates and read issued certificates and approve client certificates",
+        "request client certificates and read issued certificates and approve client certificates",
         "Identity/any subject by certificate",
         "csr-client-cert",
         "",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphsec.compile import World
 from graphsec.compile.attacks import AttackGraph
-from graphsec.compile.attacks.drawing import identity
+from graphsec.compile.attacks.drawing import KUBELET, holders, identity, kubelet
 from graphsec.compile.attacks.gains import pod_fact
 from graphsec.compile.attacks.principals import ANONYMOUS, AUTHENTICATED, NODE_PREFIX
 from graphsec.errors import UsageError
@@ -56,7 +56,9 @@ def _as_subject(subject: Ref, world: World, graph: AttackGraph) -> tuple[Fact, .
     fact = identity(subject)
     if subject.kind == "User":
         if subject.name.startswith(NODE_PREFIX):
-            return (Fact(K.NODE_IDENTITY, subject.name.removeprefix(NODE_PREFIX)), fact)
+            credential = Fact(K.NODE_IDENTITY, subject.name.removeprefix(NODE_PREFIX))
+            known = [found for found in (credential, kubelet(subject)) if found in graph.horn.ids]
+            return (*known, KUBELET)
         listed = Fact(K.COMPOUND, subject.name)
         return (listed, fact) if listed in graph.horn.ids else (fact, *_above(graph, fact, subject))
     return (fact, *_above(graph, fact, subject))
@@ -138,10 +140,10 @@ def goal(text: str, world: World, graph: AttackGraph) -> End:
     if slash and kind.lower() in _PLACES and kind.lower() != "namespace":
         return _with_node(_PLACES[kind.lower()](rest, graph), rest, graph)
     if slash and kind.lower() == "cloudidentity":
-        return _known(Fact(K.CLOUD, rest), text, graph)
+        return _known((Fact(K.CLOUD, rest),), text, graph)
     if slash or ":" in text:
         subject = parse_subject(text, world)
-        return _known(identity(subject), str(subject), graph)
+        return _known(_falls_as(subject), str(subject), graph)
     raise UsageError(f"unknown target `{text}`", help=f"targets: {_GOALS}")
 
 
@@ -153,10 +155,18 @@ def _with_node(end: End, rest: str, graph: AttackGraph) -> End:
     return End(end.text, (*end.facts, Fact(K.NODE_PODS, node))) if node else end
 
 
-def _known(fact: Fact, text: str, graph: AttackGraph) -> End:
-    if fact not in graph.horn.ids:
+def _falls_as(subject: Ref) -> tuple[Fact, ...]:
+    """Whatever it takes to make requests as a subject; the credential of a kubelet is its user in `system:nodes`."""
+    if subject.kind == "User" and subject.name.startswith(NODE_PREFIX):
+        return (Fact(K.NODE_IDENTITY, subject.name.removeprefix(NODE_PREFIX)), *holders(subject))
+    return holders(subject)
+
+
+def _known(facts: Iterable[Fact], text: str, graph: AttackGraph) -> End:
+    known = tuple(fact for fact in facts if fact in graph.horn.ids)
+    if not known:
         raise UsageError(f"nothing of the input names {text}", help=f"targets: {_GOALS}")
-    return End(text, (fact,))
+    return End(text, known)
 
 
 def _secret(rest: str, graph: AttackGraph) -> End:

@@ -48,6 +48,8 @@ class Ends:
             return self.identities.includes(own, Ref(fact.kind.value, fact.name, fact.namespace or None))
         if fact.kind is K.NODE_IDENTITY:
             return own == Fact(K.USER, f"{NODE_USER}{fact.name}")
+        if self.identities.is_kubelet(fact, source):
+            return True
         return fact == Fact(K.COMPOUND, source.name) and source.name in self.view.world.memberships.groups
 
     def starts_node(self, source: Ref, fact: Fact) -> bool:
@@ -65,7 +67,12 @@ class Ends:
     # -- Goals --------------------------------------------------------------------------------------------------
 
     def is_subject(self, target: Ref, fact: Fact) -> bool:
-        return fact == _identity(target)
+        """A kubelet is its user, and one of `system:nodes`."""
+        if fact.kind is K.NODE_IDENTITY:
+            return target == Ref("User", f"{NODE_USER}{fact.name}")
+        as_kubelet = target.kind == "User" and self.identities.is_kubelet(fact, target) and fact.name != "a kubelet"
+        any_kubelet = target == Ref("Group", "system:nodes") and fact == Fact(K.COMPOUND, "a kubelet")
+        return as_kubelet or any_kubelet or fact == _identity(target)
 
     def is_secret(self, target: Ref, fact: Fact) -> bool:
         """Of one that the input cannot show: whoever reads every Secret of the namespace."""

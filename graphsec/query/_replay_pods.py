@@ -341,12 +341,10 @@ def kubelet_lends(case: Case) -> Faults:
     yield from unless(running or finished, f"no pod on {node} has {after}")
 
 
-def kubelet_user(case: Case) -> Faults:
-    yield from unless(case.after.name == f"{NODE_USER}{case.one.name}", "another node")
-
-
-def kubelet_group(case: Case) -> Faults:
-    yield from unless(case.after.name == "system:nodes", "another group")
+def as_kubelet(case: Case) -> Faults:
+    """Its user in `system:nodes`, under NodeRestriction."""
+    user = Ref("User", f"{NODE_USER}{case.one.name}")
+    yield from unless(case.known.is_kubelet(case.after, user), "another node")
 
 
 def on_control_plane(case: Case) -> Faults:

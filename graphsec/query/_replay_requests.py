@@ -27,7 +27,7 @@ OBJECT, FREE = "\0object", "\0free"
 EVERY = ""
 #: Whatever namespace.
 ANYWHERE = "\0anywhere"
-AUTHENTICATED = Ref("Group", "system:authenticated")
+AUTHENTICATED, NODES = Ref("Group", "system:authenticated"), Ref("Group", "system:nodes")
 #: The name of a GRANT of any rules.
 ANYTHING = "ClusterRole/*"
 _ALL, _ALL_WITH_SHIPPED = "{all}", "{all, with the shipped ones}"
@@ -180,7 +180,8 @@ POWERS: Mapping[str, Power] = {
     "create serviceaccounts": Power(create("serviceaccounts")),
     "create namespaces": Power(create("namespaces"), cluster=True),
     "create persistentvolumes": Power(create("persistentvolumes"), cluster=True, any_name=True),
-    "request certificates": Power(create(_REQUESTS, CSR), cluster=True),
+    "request client certificates": Power(create(_REQUESTS, CSR), cluster=True),
+    "request kubelet certificates": Power(create(_REQUESTS, CSR), cluster=True),
     "read issued certificates": Power(_READ_REQUESTS, cluster=True),
     "approve client certificates": Power(sign("approve", "approval"), cluster=True),
     "approve kubelet certificates": Power(sign("approve", "approval", "kube-apiserver-client-kubelet"), cluster=True),
@@ -218,6 +219,8 @@ class Identities:
     view: View
     impersonators: dict[Fact, Fact] = field(default_factory=dict)
     certified: set[Fact] = field(default_factory=set)
+    #: Those that are a kubelet, by the user that bindings may name, None for any.
+    kubelets: dict[Fact, Ref | None] = field(default_factory=dict)
     limited: dict[Fact, tuple[Fact, Fact, str]] = field(default_factory=dict)
     #: Whether ``may`` has found something only by objects that the input does not show.
     leans_on_shipped: bool = False
@@ -237,11 +240,21 @@ class Identities:
     def _is_part(self, fact: Fact, subject: Ref) -> bool:
         if fact in self.certified:
             return subject != Ref("Group", MASTERS)
+        if fact in self.kubelets:
+            return subject in (NODES, self.kubelets[fact])
         if fact in self.impersonators:
             asked = Request(verb="impersonate", resource="groups", name=subject.name)
             return subject.kind == "Group" and self.may(self.impersonators[fact], asked)
         user = Ref("User", fact.name)
         return fact.name in self.view.world.memberships.groups and (subject == user or subject in self._listed(user))
+
+    def is_kubelet(self, fact: Fact, user: Ref) -> bool:
+        """Whether the fact is a user as a kubelet, or any kubelet; from then on it is known as that."""
+        known = {"a kubelet": None, f"{user.name} as a kubelet": user}
+        found = fact.kind is K.COMPOUND and fact.name in known and user.name.startswith("system:node:")
+        if found:
+            self.kubelets[fact] = known[fact.name]
+        return found
 
     def may(self, fact: Fact, request: Request) -> bool:
         """Whether some binding allows a request to an identity; for what no evidence of a step shows."""
@@ -352,6 +365,8 @@ class Requests:
             if fault:
                 return fault, None
         role = self._known.view.role(grant.role)
+        if holder in self._known.kubelets and _is_restricted(request):
+            return "NodeRestriction keeps it from a kubelet", None
         if role is None or not 0 <= grant.rule_index < len(role.rules):
             return f"{grant.role} has no rule {grant.rule_index + 1}", None
         rule = role.rules[grant.rule_index]
@@ -403,6 +418,17 @@ class Requests:
             _is(request, need, namespace, asked) and not (every and rule is not None and rule.names)
             for request, rule in self._shown
         )
+
+
+def _is_restricted(request: Request) -> bool:
+    """What the admission plugin NodeRestriction allows a kubelet for its own pods and node alone
+    (`plugin/pkg/admission/noderestriction/admission.go`), so that a grant to all of them adds nothing."""
+    if request.group:
+        return request.subresource == "nodeclient"
+    changes = request.verb in ("create", "update", "patch", "delete", "deletecollection")
+    own = {"pods": ("", "ephemeralcontainers", "eviction", "status"), "nodes": ("", "status")}
+    token = (request.resource, request.subresource) == ("serviceaccounts", "token")
+    return changes and (token or request.subresource in own.get(request.resource, ()))
 
 
 def _request(need: Need, namespace: str, name: str) -> Request:

@@ -20,6 +20,7 @@ from graphsec.query._replay_case import (
 from graphsec.query._replay_escapes import ESCAPES
 from graphsec.query._replay_pods import (
     annotated,
+    as_kubelet,
     aws_auth,
     by_port,
     changes_any_controller,
@@ -34,9 +35,7 @@ from graphsec.query._replay_pods import (
     holds_token_of,
     host_pod,
     judged,
-    kubelet_group,
     kubelet_lends,
-    kubelet_user,
     logs,
     machine,
     maybe_control_plane,
@@ -222,7 +221,7 @@ RULES: dict[str, Mapping[str, Check]] = {
     },
     "csr-client-cert": {
         "Power+Power+Power > Identity": certificate(
-            "request certificates", "read issued certificates", "approve client certificates", certifies=True
+            "request client certificates", "read issued certificates", "approve client certificates", certifies=True
         ),
         **{
             f"id > {kind}": by_certificate
@@ -231,7 +230,7 @@ RULES: dict[str, Mapping[str, Check]] = {
     },
     "csr-sign": {
         "Power+Power+Power > Identity": certificate(
-            "request certificates",
+            "request client certificates",
             "read issued certificates",
             "sign client certificates",
             certifies=True,
@@ -246,13 +245,12 @@ RULES: dict[str, Mapping[str, Check]] = {
             needs=("BOOTSTRAP-AUTH",),
         ),
         "Power+Power+Power > NodeIdentity": certificate(
-            "request certificates", "read issued certificates", "approve kubelet certificates", certifies=False
+            "request kubelet certificates", "read issued certificates", "approve kubelet certificates", certifies=False
         ),
     },
     "node-identity": {
         "Node > NodeIdentity": same_name,
-        "NodeIdentity > User": kubelet_user,
-        "NodeIdentity > Group": kubelet_group,
+        "NodeIdentity > Identity": as_kubelet,
         "NodeIdentity > ServiceAccount": kubelet_lends,
         "NodeIdentity > Secret": kubelet_lends,
     },

@@ -151,7 +151,10 @@ ACT_AS_OWN_NODE = Power(
     Scope.CLUSTER,
 )
 
-CREATE_REQUESTS = Power("request certificates", creating("certificatesigningrequests", CERTIFICATES), Scope.CLUSTER)
+REQUEST_CLIENTS = Power(
+    "request client certificates", creating("certificatesigningrequests", CERTIFICATES), Scope.CLUSTER
+)
+REQUEST_KUBELETS = Power("request kubelet certificates", REQUEST_CLIENTS.ways, Scope.CLUSTER)
 READ_REQUESTS = Power(
     "read issued certificates",
     (
@@ -249,6 +252,21 @@ POWERS: tuple[Power, ...] = (
     *(value for value in list(globals().values()) if isinstance(value, Power)),
     *CREATE.values(),
     *CHANGE.values(),
+)
+#: What NodeRestriction keeps from the credential of a kubelet whatever RBAC grants it: pods that run something, tokens and
+#: evictions beyond its own pods, other nodes, certificates in their names.
+REFUSED_TO_KUBELETS = frozenset(
+    {
+        CREATE["Pod"],
+        CHANGE_PODS,
+        CHANGE_EPHEMERAL,
+        REQUEST_TOKENS,
+        EVICT_PODS,
+        REMOVE_NODES,
+        CORDON_NODES,
+        REQUEST_KUBELETS,
+        NODE_CLIENT,
+    }
 )
 #: Powers over custom resources, which mean nothing where those are not installed.
 CUSTOM = (CREATE_POD_TEMPLATES, RESTORE_BACKUPS, DEPLOY)

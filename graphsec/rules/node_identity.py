@@ -10,7 +10,8 @@ that mount none. Pods that have ended count while their objects stay.
 
 Needs:
 Control of the node. Its reach is the pods placed there, and what RBAC grants to the user or to `system:nodes` besides. No
-account comes with a mirror pod. NodeRestriction bounds what the credential may change; nothing here rests on its absence.
+account comes with a mirror pod. NodeRestriction is taken to be on: with it RBAC gives a kubelet no pod but mirror pods, no
+token or eviction beyond its own pods, no other node, no certificate in another node's name.
 
 Fix:
 Keep workloads of different value on different nodes. Keep the admission plugin NodeRestriction on, and bind nothing to
@@ -51,6 +52,27 @@ spec:
     env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}]
 """
 
+_GRANTED = """
+apiVersion: v1
+kind: Node
+metadata: {name: worker-1}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: vault, namespace: bank}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: kubelets}
+rules: [{apiGroups: [""], resources: [pods], verbs: [create]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: kubelets}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kubelets}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: system:nodes}]
+"""
+
 RULE = Rule(
     id="node-identity",
     title="A node holds the credential of its kubelet",
@@ -83,6 +105,21 @@ RULE = Rule(
             manifests=_MANIFESTS.replace("secretKeyRef: {name: db", "secretKeyRef: {name: other"),
             start="Node/worker-1",
             goal="Secret/shop/db",
+            verdict="none",
+        ),
+        Example(
+            title="what is granted to all kubelets counts",
+            manifests=_GRANTED.replace("resources: [pods]", "resources: [secrets]").replace("create", "get"),
+            start="Node/worker-1",
+            goal="Secret/bank/vault",
+            verdict="proved",
+            edit=("name: system:nodes", "name: others"),
+        ),
+        Example(
+            title="a pod of its own making NodeRestriction keeps from it",
+            manifests=_GRANTED,
+            start="Node/worker-1",
+            goal="Secret/bank/vault",
             verdict="none",
         ),
     ),

@@ -6,12 +6,12 @@ never with their product. Grants limited to names lead to the objects themselves
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING, Reach
 from graphsec.compile.attacks.constrained import draw_constrained
-from graphsec.compile.attacks.drawing import AttackGraph, Drawing, identity
+from graphsec.compile.attacks.drawing import KUBELET, AttackGraph, Drawing, identity, kubelet
 from graphsec.compile.attacks.gains import Gains, Holder, draw_gains
 from graphsec.compile.attacks.hubs import (
     draw_changes,
@@ -27,12 +27,13 @@ from graphsec.compile.attacks.joins import draw_joins
 from graphsec.compile.attacks.principals import (
     ANONYMOUS,
     AUTHENTICATED,
+    NODE_PREFIX,
     NODES_GROUP,
     UNAUTHENTICATED,
     Roles,
     roles_at,
 )
-from graphsec.model.attack import ALL_SECRETS, CLUSTER, NODES, Fact, FactKind
+from graphsec.model.attack import ALL_SECRETS, CLUSTER, NODES, Fact, FactKind, Power
 from graphsec.model.rbac import MASTERS_GROUP
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
@@ -50,6 +51,7 @@ def draw(drawing: Drawing) -> AttackGraph:
         _draw_identity(drawing, subject)
     for user in drawing.principals.listed_users:
         _draw_member(drawing, user)
+    _draw_kubelets(drawing)
     draw_changes(drawing)
     _draw_grants(drawing)
     # Grants that clauses of several premises make bring powers that feed such clauses again.
@@ -122,6 +124,18 @@ def _draw_member(drawing: Drawing, user: str) -> None:
     _draw_held(drawing, fact, (subject, *groups, AUTHENTICATED), (AUTHENTICATED,))
 
 
+def _draw_kubelets(drawing: Drawing) -> None:
+    """A kubelet is its user in `system:nodes`; what it may do of that, NodeRestriction limits."""
+    parents = (NODES_GROUP, AUTHENTICATED)
+    drawing.compounds[KUBELET] = (NODES_GROUP,)
+    drawing.clause(KUBELET, identity(AUTHENTICATED), "implicit-group")
+    _draw_held(drawing, KUBELET, parents, (AUTHENTICATED,), p.REFUSED_TO_KUBELETS)
+    for user in drawing.users:
+        if user.name.startswith(NODE_PREFIX) and drawing.principals.own(user).scopes:
+            drawing.compounds[kubelet(user)] = (user, NODES_GROUP)
+            _draw_held(drawing, kubelet(user), (user, *parents), parents, p.REFUSED_TO_KUBELETS)
+
+
 def _draw_compound(drawing: Drawing, fact: Fact, groups: Iterable[Ref]) -> None:
     """An identity in several groups at once: their grants, and what only their union gives."""
     parts = list(groups)
@@ -132,18 +146,33 @@ def _draw_compound(drawing: Drawing, fact: Fact, groups: Iterable[Ref]) -> None:
         _draw_held(drawing, fact, (*parts, AUTHENTICATED), ())
 
 
-def _draw_held(drawing: Drawing, fact: Fact, subjects: tuple[Ref, ...], above: tuple[Ref, ...]) -> None:
-    """The powers of an identity that is all of ``subjects``, without those that ``above`` have by themselves."""
+def _draw_held(
+    drawing: Drawing,
+    fact: Fact,
+    subjects: tuple[Ref, ...],
+    above: tuple[Ref, ...],
+    refused: Collection[Power] = (),
+) -> None:
+    """The powers of an identity that is all of ``subjects``, without those that ``above`` have by themselves and those that
+    admission has ``refused`` it."""
     roles, inherited = drawing.principals.united(subjects), drawing.principals.united(above)
-    wide = _draw_scope(drawing, fact, AT_CLUSTER, roles, inherited, _NO_GAINS)
+    wide = _draw_scope(drawing, fact, AT_CLUSTER, roles, inherited, _NO_GAINS, refused)
     if p.EVERYTHING in wide:
         return
     for scope in roles.scopes:
         if scope != AT_CLUSTER:
-            _draw_scope(drawing, fact, scope, roles, inherited, wide)
+            _draw_scope(drawing, fact, scope, roles, inherited, wide, refused)
 
 
-def _draw_scope(drawing: Drawing, fact: Fact, scope: str, roles: Roles, inherited: Roles, wide: Gains) -> Gains:
+def _draw_scope(
+    drawing: Drawing,
+    fact: Fact,
+    scope: str,
+    roles: Roles,
+    inherited: Roles,
+    wide: Gains,
+    refused: Collection[Power],
+) -> Gains:
     """Draws what roles give in a scope beyond what is inherited and what holds in all namespaces; the sum of all."""
     found = wide
     layers = (False, True) if drawing.supplied else (False,)
@@ -151,6 +180,8 @@ def _draw_scope(drawing: Drawing, fact: Fact, scope: str, roles: Roles, inherite
         found = _merged(found, _powers(drawing, inherited, scope, supplied=supplied))
     for supplied in layers:
         powers = _powers(drawing, roles, scope, supplied=supplied)
+        if refused:
+            powers = {power: reach for power, reach in powers.items() if power not in refused}
         fresh = {power: rest for power, reach in powers.items() if (rest := _beyond(reach, found.get(power)))}
         if fresh:
             rests = ("BOOTSTRAP-RBAC",) if supplied else ()

@@ -12,7 +12,7 @@ from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.access import AccessIndex
 from graphsec.compile.attacks.bundles import EVERYTHING, Names, Powers, request_of
 from graphsec.compile.attacks.inventory import Inventory, PodKind
-from graphsec.compile.attacks.principals import Principals
+from graphsec.compile.attacks.principals import NODE_PREFIX, NODES_GROUP, Principals
 from graphsec.compile.pod_security import admits
 from graphsec.graph.horn import Horn, HornBuilder
 from graphsec.model.attack import Fact, FactKind, Power
@@ -330,6 +330,24 @@ def identity(subject: Ref) -> Fact:
     return Fact(FactKind(subject.kind), subject.name, subject.namespace or "")
 
 
+#: Any kubelet as far as NodeRestriction lets it use the grants of `system:nodes`.
+KUBELET = Fact(FactKind.COMPOUND, "a kubelet")
+
+
+def kubelet(user: Ref) -> Fact:
+    """The same of one that bindings name as a user."""
+    return Fact(FactKind.COMPOUND, f"{user.name} as a kubelet")
+
+
+def holders(subject: Ref) -> tuple[Fact, ...]:
+    """Every fact under which the grants of a subject of a binding are used."""
+    if subject == NODES_GROUP:
+        return (identity(subject), KUBELET)
+    if subject.kind == "User" and subject.name.startswith(NODE_PREFIX):
+        return (identity(subject), kubelet(subject))
+    return (identity(subject),)
+
+
 def parse_role(text: str) -> Ref:
     """The role whose ``str`` is the text; names of roles may hold no slash."""
     kind, _, rest = text.partition("/")
@@ -337,4 +355,16 @@ def parse_role(text: str) -> Ref:
     return Ref(kind, name, namespace or None)
 
 
-__all__ = ["ALL_ROLES", "ALL_SHOWN", "EVERYTHING", "AttackGraph", "Drawing", "Label", "identity", "parse_role"]
+__all__ = [
+    "ALL_ROLES",
+    "ALL_SHOWN",
+    "EVERYTHING",
+    "KUBELET",
+    "AttackGraph",
+    "Drawing",
+    "Label",
+    "holders",
+    "identity",
+    "kubelet",
+    "parse_role",
+]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
-from graphsec.compile.attacks.drawing import METADATA, Drawing, identity
+from graphsec.compile.attacks.drawing import KUBELET, METADATA, Drawing, identity, kubelet
 from graphsec.compile.attacks.gains import changed, pod_fact
 from graphsec.compile.attacks.inventory import INVALID_SINCE, TOKEN_SECRET, PodKind
-from graphsec.compile.attacks.principals import NODE_PREFIX, NODES_GROUP
+from graphsec.compile.attacks.principals import NODE_PREFIX
 from graphsec.compile.escapes import Effect, Escape
 from graphsec.model.attack import CLUSTER, INTERNET, NODES, SOME_NODE, SOME_POD, Fact, FactKind
 from graphsec.model.ref import Ref
@@ -234,8 +234,10 @@ def _kubelet(drawing: Drawing, name: str, node: Fact, kinds: list[PodKind] | tup
     """node-identity: what the Node authorizer lets the credential of a kubelet do (S-80), RBAC besides."""
     credential = Fact(K.NODE_IDENTITY, name)
     drawing.clause(node, credential, "node-identity")
-    drawing.clause(credential, identity(Ref("User", f"{NODE_PREFIX}{name}")), "node-identity")
-    drawing.clause(credential, identity(NODES_GROUP), "node-identity")
+    drawing.clause(credential, KUBELET, "node-identity")
+    own = kubelet(Ref("User", f"{NODE_PREFIX}{name}"))
+    if own in drawing:
+        drawing.clause(credential, own, "node-identity")
     for kind in kinds:
         if not kind.mirror:
             drawing.clause(credential, identity(kind.account), "node-identity")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING
-from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, identity, parse_role
+from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, holders, identity, parse_role
 from graphsec.compile.attacks.gains import changed
 from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET
 from graphsec.model.attack import CLUSTER, NODES, SOME_NODE, SOME_POD, Fact, FactKind, Power
@@ -170,7 +170,8 @@ def _held(drawing: Drawing, role: Ref, scope: str) -> Fact:
             if binding.role == role:
                 rests = drawing.rests_on(binding.ref)
                 for subject in binding.subjects:
-                    drawing.clause(identity(subject), fact, "rbac-grant", rests)
+                    for holder in holders(subject):
+                        drawing.clause(holder, fact, "rbac-grant", rests)
     grant = Fact(K.GRANT, str(role), scope)
     if grant in drawing:
         drawing.clause(grant, fact, "rbac-grant")
@@ -257,7 +258,8 @@ def _aggregated(drawing: Drawing) -> None:
 def _certificates(drawing: Drawing) -> None:
     """csr-client-cert, csr-sign, kubelet-client-csr: the three requests are about one object, so their names must agree."""
     powers = (
-        p.CREATE_REQUESTS,
+        p.REQUEST_CLIENTS,
+        p.REQUEST_KUBELETS,
         p.READ_REQUESTS,
         p.APPROVE_CLIENTS,
         p.SIGN_CLIENTS,
@@ -266,13 +268,15 @@ def _certificates(drawing: Drawing) -> None:
     )
     names = sorted({name for power in powers for _, name in drawing.held(power)} | {""})
     for name in names:
-        create, read, approve, sign, client, kubelet = (_premise(drawing, power, AT_CLUSTER, name) for power in powers)
-        _join(drawing, (create, read, approve), ANYBODY, "csr-client-cert")
-        _join(drawing, (create, read, sign), ANYBODY, "csr-sign", "CA-KEY")
+        request, as_kubelet, read, approve, sign, client, kubelet = (
+            _premise(drawing, power, AT_CLUSTER, name) for power in powers
+        )
+        _join(drawing, (request, read, approve), ANYBODY, "csr-client-cert")
+        _join(drawing, (request, read, sign), ANYBODY, "csr-sign", "CA-KEY")
         for node in sorted(drawing.inventory.node_names):
             head = Fact(K.NODE_IDENTITY, node)
             _join(drawing, (client, read), head, "kubelet-client-csr", "BOOTSTRAP-AUTH")
-            _join(drawing, (create, read, kubelet), head, "kubelet-client-csr")
+            _join(drawing, (as_kubelet, read, kubelet), head, "kubelet-client-csr")
     if ANYBODY not in drawing:
         return
     groups = [group for group in drawing.groups if group.name != "system:masters"]
