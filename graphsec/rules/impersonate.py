@@ -56,6 +56,23 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: ops}]
 _IN_SHOP = _MANIFESTS.replace(
     "ClusterRoleBinding\nmetadata: {name: helper}", "RoleBinding\nmetadata: {name: helper, namespace: shop}"
 )
+#: Its own right over groups, and that over accounts which every account of the namespace has.
+_HALVES = (
+    _MANIFESTS.replace("[users, groups]", "[groups]")
+    + """---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: peers, namespace: shop}
+rules:
+- {apiGroups: [""], resources: [serviceaccounts], verbs: [impersonate], resourceNames: [helper]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: peers, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: peers}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:serviceaccounts:shop"}]
+"""
+)
 _ACCOUNTS = _IN_SHOP.replace("[users, groups]", "[serviceaccounts]").replace("[ann, ops]", "[deployer]")
 
 RULE = Rule(
@@ -85,6 +102,14 @@ RULE = Rule(
             goal="ServiceAccount/shop/deployer",
             verdict="proved",
             edit=("[serviceaccounts]", "[users]"),
+        ),
+        Example(
+            title="the right over groups is the account's own, that over accounts its group's",
+            manifests=_HALVES,
+            start="sa:shop/helper",
+            goal="cluster-admin",
+            verdict="proved",
+            edit=("system:serviceaccounts:shop", "system:serviceaccounts:bank"),
         ),
         Example(
             title="users and groups are asked at cluster scope, so a RoleBinding does nothing",

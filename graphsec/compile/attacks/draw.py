@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
-from graphsec.compile.attacks.bundles import EVERYTHING, Reach
+from graphsec.compile.attacks.bundles import EVERYTHING
 from graphsec.compile.attacks.constrained import draw_constrained
 from graphsec.compile.attacks.drawing import KUBELET, AttackGraph, Drawing, identity, kubelet
-from graphsec.compile.attacks.gains import Gains, Holder, draw_gains
+from graphsec.compile.attacks.gains import Gains, Holder, beyond, draw_gains
 from graphsec.compile.attacks.hubs import (
     draw_changes,
     draw_clouds,
@@ -174,19 +174,20 @@ def _draw_scope(
     refused: Collection[Power],
 ) -> Gains:
     """Draws what roles give in a scope beyond what is inherited and what holds in all namespaces; the sum of all."""
-    found = wide
     layers = (False, True) if drawing.supplied else (False,)
+    above = _NO_GAINS
     for supplied in layers:
-        found = _merged(found, _powers(drawing, inherited, scope, supplied=supplied))
+        above = _merged(above, _powers(drawing, inherited, scope, supplied=supplied))
+    found, elsewhere = _merged(wide, above), [wide, above]
     for supplied in layers:
         powers = _powers(drawing, roles, scope, supplied=supplied)
         if refused:
             powers = {power: reach for power, reach in powers.items() if power not in refused}
-        fresh = {power: rest for power, reach in powers.items() if (rest := _beyond(reach, found.get(power)))}
-        if fresh:
-            rests = ("BOOTSTRAP-RBAC",) if supplied else ()
-            draw_gains(Holder(drawing, fact, scope, powers, rests), fresh)
-            found = _merged(found, fresh)
+        fresh = {power: rest for power, reach in powers.items() if (rest := beyond(reach, found.get(power)))}
+        rests = ("BOOTSTRAP-RBAC",) if supplied else ()
+        draw_gains(Holder(drawing, fact, scope, powers, rests), fresh, elsewhere)
+        found = _merged(found, fresh)
+        elsewhere.append(powers)
     return found
 
 
@@ -231,22 +232,3 @@ def _merged(one: Gains, other: Gains) -> Gains:
     for power, reach in other.items():
         found[power] = (*found[power], *reach) if power in found else reach
     return found
-
-
-def _beyond(reach: Reach, known: Reach | None) -> Reach:
-    """What of a reach no known one holds with as few assumptions."""
-    if known is None:
-        return reach
-    found = []
-    for names, needed in reach:
-        rest = names
-        for others, other_needed in known:
-            if not set(other_needed) <= set(needed):
-                continue
-            if others is None:
-                rest = frozenset()
-            elif rest is not None:
-                rest = rest - others
-        if rest is None or rest:
-            found.append((rest, needed))
-    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphsec.compile.access import CLUSTER as AT_CLUSTER
@@ -43,8 +43,9 @@ class Holder:
         return self.names(power) is None or bool(self.names(power))
 
 
-def draw_gains(holder: Holder, fresh: Gains) -> None:
-    """The clauses of the powers in ``fresh``; whoever may do everything in a scope needs no others."""
+def draw_gains(holder: Holder, fresh: Gains, elsewhere: Sequence[Gains] = ({},)) -> None:
+    """The clauses of the powers in ``fresh``, and of powers together that nothing of ``elsewhere`` has together: each of
+    those is drawn by itself. Whoever may do everything in a scope needs no others."""
     if p.EVERYTHING in fresh and holder.fact.name != str(EVERYTHING):
         whole = CLUSTER if holder.scope == AT_CLUSTER else holder.drawing.grant(EVERYTHING, holder.scope)
         holder.gives(whole, "cluster-admin-equivalent" if whole is CLUSTER else "rbac-grant")
@@ -55,8 +56,28 @@ def draw_gains(holder: Holder, fresh: Gains) -> None:
             for names, assumes in reach:
                 draw(holder, power, names, assumes)
     for triggers, draw_all in _TOGETHER:
-        if not triggers.isdisjoint(fresh):
+        held = {power: reach for power, reach in holder.powers.items() if power in triggers}
+        if all(any(beyond(reach, known.get(power)) for power, reach in held.items()) for known in elsewhere):
             draw_all(holder)
+
+
+def beyond(reach: Reach, known: Reach | None) -> Reach:
+    """What of a reach no known one holds with as few assumptions."""
+    if known is None:
+        return reach
+    found = []
+    for names, needed in reach:
+        rest = names
+        for others, other_needed in known:
+            if not set(other_needed) <= set(needed):
+                continue
+            if others is None:
+                rest = frozenset()
+            elif rest is not None:
+                rest = rest - others
+        if rest is None or rest:
+            found.append((rest, needed))
+    return tuple(found)
 
 
 Gain = Callable[[Holder, Power, Names, Assumed], None]
