@@ -288,6 +288,33 @@ def relaxed(case: Case) -> Faults:
     yield from unless(namespace in case.view.namespaces, f"no namespace {namespace}")
 
 
+def relaxed_change(case: Case) -> Faults:
+    """A pod of a relaxed namespace takes any image; an ephemeral container is what opens its node and reads its Secrets."""
+    named = case.power("change pods", "add ephemeral containers")
+    change = named or case.premise(K.DEBUG, K.NEW_IMAGES)
+    debug = change.kind is K.DEBUG or change.power == "add ephemeral containers"
+    relax = case.power("relabel namespaces")
+    if named:
+        case.needs.update(case.view.admission)
+    spaces = {space for space in case.view.namespaces if relax and relax.namespace in ("", space) and not relax.name}
+    places = [
+        place
+        for space in spaces
+        for place in case.view.in_namespace(space)
+        if place.live and not (debug and place.mirror)
+        if change.namespace in ("", space) and (not named or place.ref.name == change.name)
+    ]
+    after = case.after
+    if after.kind in (K.NODE, K.NODES):
+        found = debug and any(_is_at(place, after) for place in places)
+    elif after.kind is K.SECRETS:
+        found = debug and any(place.ref.namespace == after.namespace for place in places)
+    else:
+        meant = case.place(after)
+        found = meant is not None and any(place == meant or alike(place, meant) for place in places)
+    yield from unless(found, f"no pod of a relaxed namespace gives {after}")
+
+
 def claims_host_volume(case: Case) -> Faults:
     case.needs.add("SCHED")
     paths = case.view.claimed_paths(case.one.namespace)

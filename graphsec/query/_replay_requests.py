@@ -192,6 +192,8 @@ POWERS: Mapping[str, Power] = {
     "write mutating webhooks": Power(_WRITE_WEBHOOKS, cluster=True, any_name=True),
     "write mutating admission policies": Power(_MUTATING_POLICIES, cluster=True, any_name=True),
     "relabel namespaces": Power(RELAX),
+    "change pods": Power(CHANGE_PODS),
+    "add ephemeral containers": Power(DEBUG),
     "rewrite clusterroles": Power(REWRITE_CLUSTERROLES, cluster=True),
     "rewrite roles": Power(guarded("escalate", "roles", "update", "patch")),
     "write new clusterroles": Power(author("clusterroles"), cluster=True),

@@ -49,6 +49,7 @@ from graphsec.query._replay_pods import (
     proxied_node,
     read_bootstrap,
     relaxed,
+    relaxed_change,
     squats,
     steals,
     to_port,
@@ -258,7 +259,14 @@ RULES: dict[str, Mapping[str, Check]] = {
     "pv-hostpath": {"NewPod+Power > Nodes": with_power("create persistentvolumes", needs=("SCHED",))},
     "pv-claim-available": {"NewPod > Nodes": claims_free_volume},
     "pvc-existing-hostpath": {"NewPod > Nodes": claims_host_volume},
-    "psa-label-relax": {"NewPod+Power > NewHostPod": relaxed},
+    "psa-label-relax": {
+        "NewPod+Power > NewHostPod": relaxed,
+        **{
+            f"{change}+Power > {kind}": relaxed_change
+            for change in ("Debug", "NewImages", "Power")
+            for kind in ("Pod", "PodsLike", "Node", "Nodes", "Secrets")
+        },
+    },
     "mutating-webhook-control": {"Power > NewPod": with_power("write mutating webhooks", needs=("WRITER",), count=1)},
     "mutating-admission-policy": {
         "Power > NewPod": with_power("write mutating admission policies", needs=("WRITER",), count=1)

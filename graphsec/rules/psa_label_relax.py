@@ -63,6 +63,19 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: builder}
 subjects: [{kind: ServiceAccount, name: builder, namespace: shop}]
 """
 
+_POD = """---
+apiVersion: v1
+kind: Node
+metadata: {name: worker-1}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec:
+  nodeName: worker-1
+  containers: [{name: web, image: web}]
+"""
+
 RULE = Rule(
     id="psa-label-relax",
     title="Remove a namespace's Pod Security label, then open a node",
@@ -89,6 +102,29 @@ RULE = Rule(
             goal="node",
             verdict="conditional",
             edit=("[namespaces/status]", "[resourcequotas/status]"),
+        ),
+        Example(
+            title="an ephemeral container in a pod that is there opens its node, too",
+            manifests=_MANIFESTS.replace(
+                "resources: [pods], verbs: [create]", "resources: [pods/ephemeralcontainers], verbs: [patch]"
+            )
+            + _POD,
+            start="sa:shop/helper",
+            goal="Node/worker-1",
+            verdict="conditional",
+            edit=("resources: [namespaces]", "resources: [namespaces/finalize]"),
+        ),
+        Example(
+            title="so does one in a pod of a certain name",
+            manifests=_MANIFESTS.replace(
+                "resources: [pods], verbs: [create]",
+                "resources: [pods/ephemeralcontainers], verbs: [patch], resourceNames: [web]",
+            )
+            + _POD,
+            start="sa:shop/helper",
+            goal="Node/worker-1",
+            verdict="conditional",
+            edit=("resourceNames: [web]", "resourceNames: [mail]"),
         ),
         Example(
             title="relabelling without a way to make pods",

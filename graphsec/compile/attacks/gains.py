@@ -132,6 +132,8 @@ def _judged(rule: str, hub: FactKind) -> Gain:
         if names is None:
             holder.gives(drawing.hub(hub, holder.scope), rule, needed)
         for name in sorted(names or ()):
+            # For whoever relaxes the namespace first.
+            holder.gives(drawing.power(power, holder.scope, name), "rbac-grant", assumes)
             for ref in drawing.called(K.POD, name, holder.scope):
                 for head, rests in changed(drawing, drawing.inventory.kind_of[ref], ref, hub):
                     holder.gives(head, rule, needed + rests)
@@ -139,20 +141,23 @@ def _judged(rule: str, hub: FactKind) -> Gain:
     return draw
 
 
-def changed(drawing: Drawing, kind: PodKind, pod: Ref | None, hub: FactKind) -> Iterator[tuple[Fact, Assumed]]:
+def changed(
+    drawing: Drawing, kind: PodKind, pod: Ref | None, hub: FactKind, *, relaxed: bool = False
+) -> Iterator[tuple[Fact, Assumed]]:
     """What changing the image of a pod, or a container added to it, gives: (fact, what it rests on).
 
-    ``pod`` None stands for any one of its kind. A mirror pod takes no ephemeral container (rbac.md S-39).
+    ``pod`` None stands for any one of its kind; ``relaxed``: no Pod Security label is in the way. A mirror pod takes no
+    ephemeral container (rbac.md S-39).
     """
     if not kind.live or (hub is K.DEBUG and kind.mirror):
         return
-    rests = rejudged(drawing, kind)
+    rests = () if relaxed else rejudged(drawing, kind)
     if rests is not None:
         yield (pod_fact(kind, pod), rests)
     if rests is not None and hub is K.DEBUG:
         # Its environment may come from any Secret of the namespace, which the node then fetches.
         yield (drawing.hub(K.SECRETS, kind.namespace), rests)
-    host = drawing.host_fields(kind.namespace)
+    host = () if relaxed else drawing.host_fields(kind.namespace)
     if hub is K.DEBUG and host is not None:
         for node in kind.nodes if pod is None else (kind.node_of(pod),):
             yield (Fact(K.NODE, node) if node else NODES, host)

@@ -11,7 +11,7 @@ from graphsec.compile.access import CLUSTER as AT_CLUSTER
 from graphsec.compile.attacks.bundles import EVERYTHING
 from graphsec.compile.attacks.drawing import ALL_ROLES, ALL_SHOWN, Drawing, holders, identity, parse_role
 from graphsec.compile.attacks.gains import changed
-from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET
+from graphsec.compile.attacks.inventory import BOOTSTRAP_TOKEN, TOKEN_SECRET, PodKind
 from graphsec.model.attack import CLUSTER, NODES, SOME_NODE, SOME_POD, Fact, FactKind, Power
 from graphsec.model.ref import Ref
 from graphsec.rules import _powers as p
@@ -299,14 +299,33 @@ def _volumes(drawing: Drawing) -> None:
 
 
 def _relaxed(drawing: Drawing) -> None:
-    """psa-label-relax: the label that forbids host fields is removed, then a pod is made."""
+    """psa-label-relax: the label that forbids something is removed, then a pod is made or changed."""
     if not drawing.held(p.RELAX_NAMESPACE):
         return
     for namespace in drawing.inventory.namespaces:
         relax = _premise(drawing, p.RELAX_NAMESPACE, namespace)
+        if relax is None or drawing.host_fields(namespace) == ():
+            continue
         pod = _hub(drawing, K.NEW_POD, namespace)
-        if drawing.host_fields(namespace) != ():
-            _join(drawing, (relax, pod), drawing.hub(K.NEW_HOST_POD, namespace), "psa-label-relax")
+        _join(drawing, (relax, pod), drawing.hub(K.NEW_HOST_POD, namespace), "psa-label-relax")
+        for hub in (K.NEW_IMAGES, K.DEBUG):
+            change = _hub(drawing, hub, namespace)
+            for kind in drawing.kinds_by_namespace.get(namespace, ()) if change is not None else ():
+                for head in _only_relaxed(drawing, kind, None, hub):
+                    _join(drawing, (relax, change), head, "psa-label-relax")
+    for power, hub in ((p.CHANGE_PODS, K.NEW_IMAGES), (p.CHANGE_EPHEMERAL, K.DEBUG)):
+        for scope, name in list(drawing.held(power)):
+            for ref in drawing.called(K.POD, name, scope):
+                relax = _premise(drawing, p.RELAX_NAMESPACE, ref.namespace or "")
+                for head in _only_relaxed(drawing, drawing.inventory.kind_of[ref], ref, hub) if relax else ():
+                    premises = (relax, drawing.power(power, scope, name))
+                    _join(drawing, premises, head, "psa-label-relax", *drawing.webhook)
+
+
+def _only_relaxed(drawing: Drawing, kind: PodKind, pod: Ref | None, hub: FactKind) -> list[Fact]:
+    """What a change of a pod gives only where its namespace is relaxed."""
+    anyway = {head for head, rests in changed(drawing, kind, pod, hub) if not rests}
+    return [head for head, _ in changed(drawing, kind, pod, hub, relaxed=True) if head not in anyway]
 
 
 def _later(drawing: Drawing) -> None:
