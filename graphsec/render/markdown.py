@@ -17,12 +17,28 @@ _OPEN_ROWS = 25
 _PLAIN = re.compile(r"-|(?:[A-Za-z0-9](?:[A-Za-z0-9 /,()-]|[:;.](?= |$))*)?")
 #: In a code span nothing has a meaning but the backtick, and in a table the pipe; the rest keeps raw HTML out of the text.
 _CODE_SPAN = re.compile(r"[^ `|\\<>&\[\]][^`|\\<>&\[\]]*")
+#: A word of running text: apostrophes, dashes and what ends a sentence have no meaning to Markdown there.
+_WORD = re.compile(
+    r"(?:[(\"']*[A-Za-z0-9\u00a1-\u1fff\u2010-\u2015](?:[A-Za-z0-9'’/%,;.()\u00a1-\u1fff-](?!www))*[\"').,:;?!]*)?"
+)
+_SPANS = re.compile(r"`([^`]+)`")
 _PUNCTUATION = re.compile(r"[^A-Za-z0-9 /,\u0080-\U0010ffff-]")
 
 
 def escaped(text: str) -> str:
     """``text`` on one line, as it is where that is harmless. Code also keeps `@name` from calling somebody."""
     return text if _PLAIN.fullmatch(text) else _code(text)
+
+
+def prose(text: str) -> str:
+    """Sentences on one line, `code` in them kept; a word in which markup could hide becomes code."""
+    parts = _SPANS.split(" ".join(text.split()))
+    return "".join(
+        _code(part)
+        if number % 2
+        else " ".join(word if _WORD.fullmatch(word) else _code(word) for word in part.split(" "))
+        for number, part in enumerate(parts)
+    )
 
 
 def _code(text: str) -> str:
