@@ -73,7 +73,7 @@ def objects(*subjects: str, verb: str = "get", binding: str = "reader") -> dict[
 
 def test_ids_count_up_in_the_order_of_loading() -> None:
     assert [query.id for query in QUERIES] == [f"GS-Q-{number:03}" for number in range(1, len(QUERIES) + 1)]
-    assert QUERIES[0].source.file == "queries/secrets-read.yaml"
+    assert QUERIES[0].source.file == "queries/reviewer/secrets-read.yaml"
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.id)

@@ -32,6 +32,7 @@ from graphsec.query._flow_needs import flow_answer
 from graphsec.query._grants import is_builtin
 from graphsec.query._needs import require
 from graphsec.query._severities import SEVERITIES, Severity
+from graphsec.query._shared import shared
 from graphsec.query._subjects import parse_subject
 from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
@@ -354,7 +355,7 @@ class ExposedParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag
     def answers(self, world: World) -> list[Answer[Any]]:
         from graphsec.query.exposed import Exposed
 
-        return [Exposed().answer(world)]
+        return [shared(Exposed(), world)]
 
     def kept(self, _: World, items: Iterable[Exposure]) -> list[Exposure]:
         from graphsec.query._admitted import POSSIBLE, YES
@@ -397,7 +398,7 @@ class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", 
     def answers(self, world: World) -> list[Answer[Any]]:
         from graphsec.query.policy_lint import PolicyLint
 
-        return [PolicyLint().answer(world)]
+        return [shared(PolicyLint(), world)]
 
     def kept(self, _: World, items: Iterable[PolicyFinding]) -> list[PolicyFinding]:
         least = SEVERITIES.index(self.at_least)
@@ -451,7 +452,8 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
 
         return Paths(source=self.source).columns(wide=wide)
 
-    def answers(self, world: World) -> list[Answer[Any]]:
+    def answers(self, world: World, *, counted: bool = False) -> list[Answer[Any]]:
+        """With ``counted`` paths may be ``FoundPath``, which are made when they are looked at."""
         from graphsec.query import _saved_paths
         from graphsec.query.paths import Paths
 
@@ -464,7 +466,8 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
         questions = [
             Paths(source=self.source, target=target, include_builtin=self.builtin) for target in self.all_targets()
         ]
-        return [_saved_paths.to_target(world, question, self.names, self.verdicts) for question in questions]
+        ask = _saved_paths.reached if counted else _saved_paths.to_target
+        return [ask(world, question, self.names, self.verdicts) for question in questions]
 
     def kept(self, _: World, items: Iterable[AttackPath]) -> list[AttackPath]:
         from graphsec.query._saved_paths import namesake
@@ -553,11 +556,18 @@ class SavedQuestion:
         return self.query.parameters.columns(wide=wide)
 
 
-def run(query: SavedQuery, world: World) -> Answer[Any]:
-    """The answer, with those items of the question that the query keeps. Raises what the question raises."""
-    answers = query.parameters.answers(world)
+def run(query: SavedQuery, world: World, *, counted: bool = False) -> Answer[Any]:
+    """The answer, with those items of the question that the query keeps. Raises what the question raises.
+
+    With ``counted`` attack paths may be ``FoundPath``, for who counts many and looks at some.
+    """
+    parameters = query.parameters
+    if isinstance(parameters, PathsParameters):
+        answers = parameters.answers(world, counted=counted)
+    else:
+        answers = parameters.answers(world)
     found = [item for answer in answers for item in answer]
-    items: Sequence[Any] = query.parameters.kept(world, found)
+    items: Sequence[Any] = parameters.kept(world, found)
     return Answer(
         question=SavedQuestion(query=query),
         items=tuple(items),
@@ -566,7 +576,15 @@ def run(query: SavedQuery, world: World) -> Answer[Any]:
         diagnostics=world.diagnostics,
         notes=_union(answer.notes for answer in answers),
         warnings=_union(answer.warnings for answer in answers),
+        left_out=_builtin_among(parameters, world, found),
     )
+
+
+def _builtin_among(parameters: Parameters, world: World, found: Iterable[Any]) -> int:
+    """How many items are left out because every cluster has them."""
+    if not isinstance(parameters, WhoCanParameters | WhatCanParameters) or parameters.builtin:
+        return 0
+    return sum(is_builtin(world, item.because) for item in found)
 
 
 def _union(sequences: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
@@ -594,13 +612,28 @@ def _merged(first: Access, second: Access) -> Access:
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
+#: The file that makes a folder of queries a pack (`_packs.py`).
+PACK_FILE = "pack.yaml"
+
+
+class Folder(NamedTuple):
+    """Files, and what reports call the place where they are: where a package is installed is nobody's business."""
+
+    name: str
+    files: Traversable
+
+
 def builtin_directory() -> Traversable:
     """The queries that come with the package: inside an installed one, beside the package in a checkout."""
     installed = files("graphsec").joinpath("data", "queries")
     return installed if installed.is_dir() else Path(__file__).parents[2] / "queries"
 
 
-def load_queries(directories: Sequence[Traversable]) -> list[SavedQuery]:
+def folder_of(directory: Traversable) -> Folder:
+    return Folder("queries" if directory == builtin_directory() else str(directory), directory)
+
+
+def load_queries(directories: Sequence[Traversable | Folder]) -> list[SavedQuery]:
     """The queries of all files, directory by directory in order of their ids.
 
     Raises one UsageError that names file and line of everything wrong: a set of queries loads whole or not at all.
@@ -610,7 +643,7 @@ def load_queries(directories: Sequence[Traversable]) -> list[SavedQuery]:
     places: dict[str, Source] = {}
     for directory in directories:
         loaded = []
-        for name, file in _query_files(directory):
+        for name, file in _query_files(directory if isinstance(directory, Folder) else folder_of(directory)):
             try:
                 loaded.append(_read(name, file.read_bytes()))
             except UsageError as error:
@@ -625,22 +658,23 @@ def load_queries(directories: Sequence[Traversable]) -> list[SavedQuery]:
     return queries
 
 
-def _query_files(directory: Traversable) -> Iterator[tuple[str, Traversable]]:
-    """(name to show, file), in path order."""
-    if not directory.is_dir():
-        raise UsageError(f"no folder of queries: `{directory}`")
-    # Where the package is installed is nobody's business in a report.
-    yield from _walk("queries" if directory == builtin_directory() else str(directory), directory)
+def _query_files(folder: Folder) -> Iterator[tuple[str, Traversable]]:
+    for name, file in yaml_files(folder):
+        if file.name != PACK_FILE:
+            yield name, file
 
 
-def _walk(name: str, directory: Traversable) -> Iterator[tuple[str, Traversable]]:
-    for entry in sorted(directory.iterdir(), key=lambda entry: entry.name):
+def yaml_files(folder: Folder) -> Iterator[tuple[str, Traversable]]:
+    """(name to show, file), in path order. Raises UsageError where there is no such folder."""
+    if not folder.files.is_dir():
+        raise UsageError(f"no folder of queries: `{folder.name}`")
+    for entry in sorted(folder.files.iterdir(), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _walk(f"{name}/{entry.name}", entry)
+            yield from yaml_files(Folder(f"{folder.name}/{entry.name}", entry))
         elif entry.name.endswith((".yaml", ".yml")):
-            yield f"{name}/{entry.name}", entry
+            yield f"{folder.name}/{entry.name}", entry
 
 
 class _Document(NamedTuple):
