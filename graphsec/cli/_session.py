@@ -108,11 +108,19 @@ def warned(answer: Answer[Any], *warnings: str) -> Answer[Any]:
     return replace(answer, warnings=(*answer.warnings, *filter(None, warnings)))
 
 
-def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
-    """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work."""
+def deliver(
+    answer: Answer[Any], common: Common, summary: Sequence[str] = (), *, shown: Answer[Any] | None = None
+) -> int:
+    """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work.
+
+    ``shown`` is what a terminal shows of it: reports and the exit code are of all.
+    """
+    seen = answer if shown is None else shown
     say(f"# {answer.question.command()}", common)
-    deliver_plain(answer, common)
-    _aftermath(answer, common, summary)
+    options = view_options(common)
+    _write_stdout(seen, common, options)
+    write_reports(answer, common, options)
+    _aftermath(seen, common, summary)
     return outcome(answer, common)
 
 

@@ -206,7 +206,7 @@ def _check_version(file: OwnFile, wanted: str) -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """`0.1` and `0.1.0` are equal."""
-    parts = [int(part) for part in re.match(r"\d+(?:\.\d+)*", version)[0].split(".")]  # type: ignore[index]
+    parts = [int(part) for part in version.split(".") if part.isdigit()]
     while parts and not parts[-1]:
         parts.pop()
     return tuple(parts)

@@ -5,10 +5,11 @@ One set of findings decides: what is shown, gated on and written to files are th
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -234,6 +235,17 @@ def _confidence(query: SavedQuery, group: Sequence[Found]) -> str:
     if all(one.conditional for one in group) and query.confidence == "high":
         return "medium"
     return query.confidence
+
+
+def today() -> date:
+    """Against which exceptions expire: the day of `SOURCE_DATE_EPOCH` where that is set. Raises UsageError if it is no number."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return datetime.now(tz=UTC).date()
+    try:
+        return datetime.fromtimestamp(int(epoch), tz=UTC).date()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"SOURCE_DATE_EPOCH is no time: `{epoch}`") from None
 
 
 class _Judge:
