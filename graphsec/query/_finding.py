@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 State = Literal["new", "unchanged", "suppressed"]
 #: Only new findings fail a build; those of a baseline are unchanged, excepted ones suppressed.
+SCHEMA = "graphsec.findings/v1"
 NEW, UNCHANGED, SUPPRESSED = "new", "unchanged", "suppressed"
 
 
@@ -44,6 +45,18 @@ class FindingRule:
     confidence: str = "high"
     references: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "title": self.title,
+            "severity": self.severity,
+            "confidence": self.confidence,
+            "description": self.description,
+            "remediation": self.remediation,
+            "references": list(self.references),
+            "tags": list(self.tags),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -23,6 +23,7 @@ from graphsec.query._baseline import Baseline
 from graphsec.query._exceptions import Exception_, Exceptions
 from graphsec.query._finding import (
     COLUMNS,
+    SCHEMA,
     SUPPRESSED,
     WIDE_COLUMNS,
     Finding,
@@ -94,7 +95,10 @@ class Checked(Answer[Finding]):
         return replace(self, items=items, gone=baseline.gone(self.answered, seen))
 
     def envelope(self) -> dict[str, Any]:
+        """The JSON answer (``graphsec schema findings``)."""
         return super().envelope() | {
+            "schema": SCHEMA,
+            "rules": [rule.to_dict() for rule in cast("Check", self.question).rules()],
             "unanswered": [{"id": query.id, "reason": query.reason} for query in self.unanswered],
             "gone": self.gone,
         }

@@ -60,7 +60,7 @@ def report(answer: Answer[Any], name: str) -> Report:
         answer=answer,
         rules=tuple(rules),
         findings=tuple(findings),
-        unanswered=question.unanswered(answer) if hasattr(question, "unanswered") else {},
+        unanswered={query.id: query.reason for query in getattr(answer, "unanswered", ())},
         by_rule=by_rule,
     )
 
@@ -68,6 +68,12 @@ def report(answer: Answer[Any], name: str) -> Report:
 def has_findings(answer: Answer[Any]) -> bool:
     """Whether the question is ``Gated``."""
     return hasattr(answer.question, "findings") and hasattr(answer.question, "rules")
+
+
+def lists_findings(answer: Answer[Any]) -> bool:
+    """Whether the items are the findings, as those of `check` are; of others they are worked out of them."""
+    question: Any = answer.question
+    return has_findings(answer) and question.findings(answer) is answer.items
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +109,16 @@ def place(source: Source | None, subject: str) -> Place:
     return Place(posixpath.normpath(path.as_posix()), max(source.line, 1))
 
 
+def sentence(finding: Finding) -> str:
+    """The message with its subject, for where no column has that."""
+    kind, _, name = finding.subject.partition("/")
+    named = (finding.subject, name, f"{kind.lower()}:{name}")
+    return finding.message if finding.message.startswith(named) else f"{finding.subject} {finding.message}"
+
+
 def evidence(finding: Finding) -> Iterator[tuple[str, Source | None]]:
     """Each piece of evidence as a reader sees it, and its place; none twice."""
     yield from dict.fromkeys((str(proof), proof.source) for proof in finding.because)
-
-
-def states_line(found: Report) -> str:
-    """`2 new, 14 unchanged, 3 suppressed`."""
-    return ", ".join(f"{len(found.in_state(state)):,} {state}" for state in STATES)
 
 
 def worst(severities: Sequence[str]) -> str:

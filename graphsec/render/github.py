@@ -9,7 +9,7 @@ from typing import Any
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, Finding
-from graphsec.render._findings import place, report
+from graphsec.render._findings import place, report, sentence
 from graphsec.render._renderer import Options, Renderer
 
 #: GitHub shows this many of each level per step and drops the rest in silence.
@@ -49,7 +49,7 @@ def _command(level: str, finding: Finding, title: str) -> str:
     properties = {"file": where.path, "line": str(where.line)} if where.real else {}
     properties["title"] = title
     written = ",".join(f"{key}={safe(value).translate(_IN_PROPERTY)}" for key, value in properties.items())
-    return f"::{level} {written}::{safe(finding.message).translate(_IN_DATA)}"
+    return f"::{level} {written}::{safe(sentence(finding)).translate(_IN_DATA)}"
 
 
 RENDERER = Renderer(name="github", suffix=".txt", help="new findings as annotations of GitHub Actions", render=_github)

@@ -9,7 +9,7 @@ import msgspec
 from graphsec.model.text import safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import SUPPRESSED, Finding
-from graphsec.render._findings import place, report
+from graphsec.render._findings import place, report, sentence
 from graphsec.render._renderer import Options, Renderer
 
 _SEVERITIES = {"critical": "blocker", "high": "critical", "medium": "major", "low": "minor", "info": "info"}
@@ -26,7 +26,7 @@ def _issue(finding: Finding) -> dict[str, Any]:
     return {
         "type": "issue",
         "check_name": safe(finding.id),
-        "description": safe(finding.message),
+        "description": safe(sentence(finding)),
         "categories": ["Security"],
         "fingerprint": finding.fingerprint,
         "severity": _SEVERITIES[finding.severity],

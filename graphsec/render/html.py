@@ -12,13 +12,14 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 
+from graphsec._version import __version__
 from graphsec.model.coverage import State
 from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.ref import Source
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, SUPPRESSED, Finding, FindingRule
-from graphsec.render._findings import FALLING, STATES, Report, evidence, report, worst
+from graphsec.render._findings import FALLING, STATES, Report, evidence, report, sentence, worst
 from graphsec.render._renderer import Options, Renderer
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _html(answer: Answer[Any], options: Options) -> str:
         *_picture(answer, options),
         *_inventory(found),
         "</main>",
-        f"<footer><p>Written by graphsec {_version()}. The page needs no network and sends nothing.</p></footer>",
+        f"<footer><p>Written by graphsec {__version__}. The page needs no network and sends nothing.</p></footer>",
         f'<script type="application/json" id="graphsec-findings">{_island(found)}</script>',
         f"<script>{script}</script>",
         "</body>",
@@ -246,7 +247,7 @@ def _paths(found: Report) -> Iterator[str]:
         key = _text(finding.fingerprint)
         searched = _text(f"{finding.id} {finding.subject} {finding.message}")
         yield f'<article class="path {finding.severity}" id="p-{key}" data-text="{searched}">'
-        yield f"{_badge(finding.severity)} <h3>{_text(finding.message)}</h3>"
+        yield f"{_badge(finding.severity)} <h3>{_text(sentence(finding))}</h3>"
         yield f'<p class="soft"><a href="#f-{key}">{_text(finding.id)}</a>, {finding.state}</p><ol>'
         for hop in finding.steps:
             yield f"<li>{_text(hop.text)}{_place(hop.source) if hop.source else ''}</li>"
@@ -426,12 +427,6 @@ def _asset(name: str) -> str:
 
 def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _version() -> str:
-    from graphsec import __version__
-
-    return __version__
 
 
 RENDERER = Renderer(name="html", suffix=".html", help="findings as one offline page for a review", render=_html)

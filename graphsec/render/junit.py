@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, Finding, FindingRule
-from graphsec.render._findings import Report, evidence, report
+from graphsec.render._findings import Report, evidence, report, sentence
 from graphsec.render._renderer import Options, Renderer
 
 
@@ -50,7 +50,7 @@ def _case(found: Report, rule: FindingRule) -> Iterator[str]:
 def _lines(finding: Finding) -> Iterator[str]:
     place = f"{finding.source}: " if finding.source else ""
     known = f" [{finding.state}]" if finding.state != NEW else ""
-    yield f"{place}{finding.severity}: {finding.message}{known}"
+    yield f"{place}{finding.severity}: {sentence(finding)}{known}"
     if finding.exemption is not None:
         yield f"    excepted: {finding.exemption.reason}"
     yield from (f"    {text}{f' ({source})' if source else ''}" for text, source in evidence(finding))

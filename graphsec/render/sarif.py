@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from graphsec._version import __version__
 from graphsec.model.coverage import State
 from graphsec.model.diagnostic import CODES, Severity
 from graphsec.model.ref import Source
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import SUPPRESSED, UNCHANGED, Finding, FindingRule
-from graphsec.render._findings import Report, evidence, place, report, worst
+from graphsec.render._findings import Report, evidence, place, report, sentence, worst
+from graphsec.render._markdown_text import prose
 from graphsec.render._renderer import Options, Renderer
-from graphsec.render.markdown import prose
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "%SRCROOT%"
@@ -119,7 +120,7 @@ class _Log:
         kinds = sorted({notice.kind for notice in notices})
         driver = {
             "name": "graphsec",
-            "semanticVersion": _version(),
+            "semanticVersion": __version__,
             "rules": rules,
             "notifications": list(map(_kind, kinds)),
         }
@@ -167,7 +168,7 @@ class _Log:
         fields: dict[str, Any] = {
             "ruleId": safe(finding.id),
             "level": _LEVELS[finding.severity],
-            "message": _message(finding.message),
+            "message": _message(sentence(finding)),
             "locations": [_location(finding.source, finding.subject, named=True)],
             # The first is ours; the second is the one that GitHub compares, so that a moved line is the same alert.
             "partialFingerprints": {
@@ -249,12 +250,6 @@ class _States(NamedTuple):
 
 def _id(rule: FindingRule) -> str:
     return rule.id
-
-
-def _version() -> str:
-    from graphsec import __version__
-
-    return __version__
 
 
 def _message(text: str) -> dict[str, str]:
