@@ -119,3 +119,8 @@ def _in_namespace(place: list[str]) -> list[str]:
             return ["-n", namespace]
         case _:
             raise UsageError(f"unexpected `{' '.join(place)}`", help=f"sentences: {GRAMMAR}")
+
+
+def is_folder(word: str) -> bool:
+    """Where a name or a folder may stand: names of packs, and ids, have neither slash nor dot."""
+    return "/" in word or "\\" in word or word.startswith(".")

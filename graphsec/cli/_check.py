@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphsec.cli import _session as session
+from graphsec.cli._arguments import is_folder
 from graphsec.cli._options import Common, with_common
-from graphsec.cli._query import NoPlugins, OwnQueries, is_folder
+from graphsec.cli._query import NoPlugins, OwnQueries
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
 from graphsec.model.text import counted

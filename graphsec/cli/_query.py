@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from graphsec.cli import _session as session
+from graphsec.cli._arguments import is_folder
 from graphsec.cli._options import Common, with_common
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
@@ -36,11 +37,6 @@ _TestIds = Annotated[
 _Id = Annotated[str, typer.Argument(help="Query id.", show_default=False)]
 
 
-def is_folder(word: str) -> bool:
-    """Names of packs and ids have neither slash nor dot."""
-    return "/" in word or "\\" in word or word.startswith(".")
-
-
 def _chosen(own: Sequence[str], words: Sequence[str], *, plugins: bool) -> tuple[SavedQuery, ...]:
     """The queries named by id or by pack, all if none is. Raises UsageError with a suggestion."""
     library = load_library(own, plugins=plugins)
@@ -60,7 +56,7 @@ def _named(library: Library, word: str) -> tuple[SavedQuery, ...]:
 @with_common
 def list_queries(
     common: Common,
-    packs: Annotated[
+    names: Annotated[
         list[str], typer.Argument(metavar="[PACK]...", help="Packs (default: every query).", show_default=False)
     ] = [],  # noqa: B006 - typer's way to say: none
     own: OwnQueries = [],  # noqa: B006
@@ -68,7 +64,7 @@ def list_queries(
 ) -> int:
     """List the saved queries and the packs that they are in."""
     library = load_library(own, plugins=not no_plugins)
-    chosen = library.chosen(packs) if packs else library.queries
+    chosen = library.chosen(names) if names else library.queries
     for pack in library.packs:
         session.say(f"{pack.name} {pack.version}: {pack.title} ({counted(len(pack.queries), 'query')})", common)
     return session.deliver_plain(Catalogue(queries=chosen).listing(), common)

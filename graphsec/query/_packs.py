@@ -110,9 +110,16 @@ def load_library(folders: Iterable[str] = (), *, plugins: bool = True) -> Librar
 
     Raises UsageError that names file, line and column of what is wrong, InputError never.
     """
-    roots = [*_project(folders), *(_installed() if plugins else ()), _Root(folder_of(builtin_directory()), "graphsec")]
+    given = tuple(dict.fromkeys(folders))
+    own = [_Root(Folder(name, Path(name)), f"folder {name}") for name in _outermost(given)]
+    roots = [*own, *(_installed() if plugins else ()), _Root(folder_of(builtin_directory()), "graphsec")]
     queries = load_queries([root.folder for root in roots])
-    below = {root.folder.name: tuple(_ids(queries, root.folder.name)) for root in roots}
+    below = {
+        name: tuple(
+            query.id for query in queries if Path(query.source.file).resolve().is_relative_to(Path(name).resolve())
+        )
+        for name in given
+    }
     packs = [pack for root in roots for pack in _packs(root, queries)]
     _refuse_twins(packs)
     return Library(queries=tuple(queries), packs=tuple(packs), below=tuple(below.items()))
@@ -123,11 +130,18 @@ class _Root(NamedTuple):
     origin: str
 
 
-def _project(folders: Iterable[str]) -> Iterator[_Root]:
-    for name in dict.fromkeys(folders):
+def _outermost(folders: Sequence[str]) -> list[str]:
+    """Without those that are another one, or in another one, by whatever name. Raises UsageError for one that is not there."""
+    for name in folders:
         if not Path(name).is_dir():
             raise UsageError(f"no such folder of queries: `{name}`")
-        yield _Root(Folder(name, Path(name)), f"folder {name}")
+    places = [Path(name).resolve() for name in folders]
+    return [
+        name
+        for number, name in enumerate(folders)
+        if not any(places[number] != other and places[number].is_relative_to(other) for other in places)
+        and places[number] not in places[:number]
+    ]
 
 
 def _installed() -> Iterator[_Root]:
@@ -148,10 +162,6 @@ def _resources(entry: EntryPoint, origin: str) -> Path:
         f"the entry point `{entry.name}` of {origin} names no package with a {PACK_FILE}: `{entry.value}`",
         help="--no-plugins leaves installed packs out",
     )
-
-
-def _ids(queries: Iterable[SavedQuery], folder: str) -> Iterator[str]:
-    return (query.id for query in queries if query.source.file.startswith(f"{folder}/"))
 
 
 def _home(query: SavedQuery, homes: Iterable[str]) -> str:
