@@ -12,10 +12,13 @@ from urllib.parse import quote
 
 from graphsec.errors import UsageError
 from graphsec.model.ref import Source
+from graphsec.model.text import safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import Finding, FindingRule, State
 from graphsec.query._severities import SEVERITIES
 
+#: The questions that have findings, for the list of formats; whether an answer has some, its question says.
+GATED = ("check", "diff", "overprivileged")
 STATES: tuple[State, ...] = ("new", "unchanged", "suppressed")
 #: Worst first.
 FALLING: tuple[str, ...] = SEVERITIES[::-1]
@@ -99,7 +102,7 @@ class Place:
 def place(source: Source | None, subject: str) -> Place:
     """Where ``source`` is; without a file (standard input, objects from Python, a live cluster) `cluster/NAMESPACE/KIND/NAME.yaml`."""
     if source is None or source.file == "-" or source.file.startswith("<"):
-        kind, _, rest = subject.partition("/")
+        kind, _, rest = safe(subject).partition("/")
         names = [part for part in rest.split("/") if part not in ("", ".", "..")]
         folder = [*names[:-1], kind] if kind else names[:-1]
         return Place("/".join(["cluster", *folder, f"{names[-1] if names else 'object'}.yaml"]), 1, real=False)

@@ -9,7 +9,7 @@ from typing import Any
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, Finding
-from graphsec.render._findings import place, report, sentence
+from graphsec.render._findings import GATED, place, report, sentence
 from graphsec.render._renderer import Options, Renderer
 
 #: GitHub shows this many of each level per step and drops the rest in silence.
@@ -29,11 +29,10 @@ def _commands(answer: Answer[Any]) -> Iterator[str]:
     totals = Counter(_LEVELS[finding.severity] for finding in new)
     titles = {rule.id: rule.title for rule in found.rules}
     room = dict.fromkeys(totals, MAX_PER_LEVEL)
-    over = sum(totals[level] - MAX_PER_LEVEL for level in totals if totals[level] > MAX_PER_LEVEL)
-    if over and totals["notice"] >= MAX_PER_LEVEL:
-        # What is left out is said in a notice of its own, which counts too.
+    if totals["notice"] >= MAX_PER_LEVEL and max(totals.values()) > MAX_PER_LEVEL:
+        # What is left out is said in a notice, which counts too.
         room["notice"] -= 1
-        over += totals["notice"] == MAX_PER_LEVEL
+    over = sum(max(0, totals[level] - room[level]) for level in room)
     for finding in new:
         level = _LEVELS[finding.severity]
         if room[level]:
@@ -52,4 +51,6 @@ def _command(level: str, finding: Finding, title: str) -> str:
     return f"::{level} {written}::{safe(sentence(finding)).translate(_IN_DATA)}"
 
 
-RENDERER = Renderer(name="github", suffix=".txt", help="new findings as annotations of GitHub Actions", render=_github)
+RENDERER = Renderer(
+    name="github", suffix=".txt", help="new findings as annotations of GitHub Actions", render=_github, only=GATED
+)

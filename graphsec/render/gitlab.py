@@ -9,7 +9,7 @@ import msgspec
 from graphsec.model.text import safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import SUPPRESSED, Finding
-from graphsec.render._findings import place, report, sentence
+from graphsec.render._findings import GATED, place, report, sentence
 from graphsec.render._renderer import Options, Renderer
 
 _SEVERITIES = {"critical": "blocker", "high": "critical", "medium": "major", "low": "minor", "info": "info"}
@@ -34,4 +34,6 @@ def _issue(finding: Finding) -> dict[str, Any]:
     }
 
 
-RENDERER = Renderer(name="gitlab", suffix=".json", help="findings as GitLab Code Quality report", render=_gitlab)
+RENDERER = Renderer(
+    name="gitlab", suffix=".json", help="findings as GitLab Code Quality report", render=_gitlab, only=GATED
+)

@@ -19,7 +19,7 @@ from graphsec.model.ref import Source
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, SUPPRESSED, Finding, FindingRule
-from graphsec.render._findings import FALLING, STATES, Report, evidence, report, sentence, worst
+from graphsec.render._findings import FALLING, GATED, STATES, Report, evidence, report, sentence, worst
 from graphsec.render._renderer import Options, Renderer
 
 if TYPE_CHECKING:
@@ -195,8 +195,7 @@ def _card(rule: FindingRule, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _row(finding: Finding, rule: FindingRule) -> Iterator[str]:
-    searched = f"{finding.severity} {finding.id} {finding.subject} {finding.message} {finding.source or ''}"
-    yield f'<tr id="f-{_text(finding.fingerprint)}" data-state="{finding.state}" data-text="{_text(searched)}">'
+    yield f'<tr id="f-{_text(finding.fingerprint)}" data-state="{finding.state}">'
     severity = f" {_badge(finding.severity)}" if finding.severity != rule.severity else ""
     yield f'<td><span class="badge state-{finding.state}">{finding.state}</span>{severity}</td>'
     yield f'<th scope="row">{_ref(finding.subject)}</th>'
@@ -245,8 +244,7 @@ def _paths(found: Report) -> Iterator[str]:
     yield '<div class="paths">'
     for finding in findings:
         key = _text(finding.fingerprint)
-        searched = _text(f"{finding.id} {finding.subject} {finding.message}")
-        yield f'<article class="path {finding.severity}" id="p-{key}" data-text="{searched}">'
+        yield f'<article class="path {finding.severity}" id="p-{key}">'
         yield f"{_badge(finding.severity)} <h3>{_text(sentence(finding))}</h3>"
         yield f'<p class="soft"><a href="#f-{key}">{_text(finding.id)}</a>, {finding.state}</p><ol>'
         for hop in finding.steps:
@@ -289,7 +287,6 @@ def _inventory(found: Report) -> Iterator[str]:
             (_ref(subject), _badge(worst([finding.severity for finding in own])), *_counts(own))
             for subject, own in subjects
         ],
-        [f"{subject} {' '.join({finding.id: None for finding in own})}" for subject, own in subjects],
         numbers=(2, 3, 4, 5),
     )
     yield from _table(
@@ -304,7 +301,6 @@ def _inventory(found: Report) -> Iterator[str]:
             )
             for rule in found.rules
         ],
-        [f"{rule.id} {rule.severity} {rule.title} {' '.join(rule.tags)}" for rule in found.rules],
         numbers=(3, 4, 5, 6),
     )
     kinds = list(found.answer.coverage)
@@ -321,7 +317,6 @@ def _inventory(found: Report) -> Iterator[str]:
             )
             for entry in kinds
         ],
-        [f"{entry.kind} {entry.state.value}" for entry in kinds],
         numbers=(1,),
     )
     yield "</section>"
@@ -350,19 +345,17 @@ def _table(
     caption: str,
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
-    searched: Sequence[str] = (),
     *,
     numbers: Sequence[int] = (),
 ) -> Iterator[str]:
-    """Cells are markup; ``searched`` is what a filter looks at, row by row."""
+    """Cells are markup."""
     classes = dict.fromkeys(numbers, ' class="number"')
     yield f'<div class="scroll"><table><caption>{caption}</caption><thead><tr>'
     yield "".join(f'<th scope="col"{classes.get(at, "")}>{cell}</th>' for at, cell in enumerate(head))
     yield "</tr></thead><tbody>"
-    for number, row in enumerate(rows):
-        mark = f' data-text="{_text(searched[number])}"' if searched else ""
+    for row in rows:
         cells = "".join(f"<td{classes.get(at, '')}>{cell}</td>" for at, cell in enumerate(row[1:], start=1))
-        yield f'<tr{mark}><th scope="row">{row[0]}</th>{cells}</tr>'
+        yield f'<tr><th scope="row">{row[0]}</th>{cells}</tr>'
     yield "</tbody></table></div>"
 
 
@@ -429,4 +422,6 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-RENDERER = Renderer(name="html", suffix=".html", help="findings as one offline page for a review", render=_html)
+RENDERER = Renderer(
+    name="html", suffix=".html", help="findings as one offline page for a review", render=_html, only=GATED
+)

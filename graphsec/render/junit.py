@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, Finding, FindingRule
-from graphsec.render._findings import Report, evidence, report, sentence
+from graphsec.render._findings import GATED, Report, evidence, report, sentence
 from graphsec.render._renderer import Options, Renderer
 
 
@@ -75,4 +75,6 @@ def _attribute(text: str) -> str:
     return escape(safe(text), {'"': "&quot;"})
 
 
-RENDERER = Renderer(name="junit", suffix=".xml", help="findings for CI, one test case a query (JUnit)", render=_junit)
+RENDERER = Renderer(
+    name="junit", suffix=".xml", help="findings for CI, one test case a query (JUnit)", render=_junit, only=GATED
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphsec.model.text import safe
 from graphsec.query._answer import Answer
-from graphsec.render._findings import STATES, report
+from graphsec.render._findings import GATED, STATES, report
 from graphsec.render._renderer import Options, Renderer
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -45,5 +45,9 @@ def _sample(name: str, value: int, labels: Mapping[str, str]) -> str:
 
 
 RENDERER = Renderer(
-    name="prometheus", suffix=".prom", help="counts of findings and coverage for dashboards", render=_prometheus
+    name="prometheus",
+    suffix=".prom",
+    help="counts of findings and coverage for dashboards",
+    render=_prometheus,
+    only=GATED,
 )

@@ -17,7 +17,7 @@ from graphsec.model.ref import Source
 from graphsec.model.text import counted, safe
 from graphsec.query._answer import Answer
 from graphsec.query._finding import SUPPRESSED, UNCHANGED, Finding, FindingRule
-from graphsec.render._findings import Report, evidence, place, report, sentence, worst
+from graphsec.render._findings import GATED, Report, evidence, place, report, sentence, worst
 from graphsec.render._markdown_text import prose
 from graphsec.render._renderer import Options, Renderer
 
@@ -325,4 +325,6 @@ def _notification(notice: _Notice, kinds: list[str], numbers: dict[str, int]) ->
     return fields
 
 
-RENDERER = Renderer(name="sarif", suffix=".sarif", help="findings for code hosts, SARIF 2.1.0", render=_sarif)
+RENDERER = Renderer(
+    name="sarif", suffix=".sarif", help="findings for code hosts, SARIF 2.1.0", render=_sarif, only=GATED
+)
