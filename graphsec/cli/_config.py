@@ -195,7 +195,7 @@ def _typed(name: str, value: Any, origin: str, folder: Path) -> Any:
         return tuple(_below(folder, part) if key.path or _is_folder(name, part) else part for part in parts)
     if type(value) is not type(key.default):
         raise UsageError(f"{origin}: `{name}` takes {_WORDS[type(key.default)]}")
-    return _below(folder, value) if key.path else value
+    return _below(folder, str(value)) if key.path else value
 
 
 def _is_folder(name: str, word: str) -> bool:

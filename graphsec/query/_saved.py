@@ -441,6 +441,11 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
             raise ValueError("`except_routes` goes with `source: exposed`")
         check_targets(self.all_targets(), sinks=self.source == "exposed")
 
+    @property
+    def nearest(self) -> bool:
+        """Whether a path leads to whatever of many is nearest, so that its target is no part of what it finds."""
+        return self.crossing or self.falls is not None
+
     def all_targets(self) -> tuple[str, ...]:
         return ((self.target,) if isinstance(self.target, str) else self.target) or ("cluster-admin",)
 
