@@ -183,20 +183,19 @@ def _near(name: str) -> str:
     return f" (did you mean `{near[0]}`?)" if near else ""
 
 
-_WORDS: Mapping[type, str] = {bool: "true or false", int: "a number", str: "a text", tuple: "a list of texts"}
+_WORDS: Mapping[type, str] = {bool: "true or false", int: "a number", str: "a text"}
 
 
 def _typed(name: str, value: Any, origin: str, folder: Path) -> Any:
     key = KEYS[name]
-    wanted = type(key.default)
-    if wanted is tuple:
-        value = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-    right = type(value) is wanted and (wanted is not tuple or all(isinstance(part, str) for part in value))
-    if not right:
-        raise UsageError(f"{origin}: `{name}` takes {_WORDS[wanted]}")
-    if isinstance(value, tuple):
-        return tuple(_below(folder, part) if key.path or _is_folder(name, part) else part for part in value)
-    return _below(folder, value) if key.path and isinstance(value, str) else value
+    if isinstance(key.default, tuple):
+        parts = [value] if isinstance(value, str) else value
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise UsageError(f"{origin}: `{name}` takes a list of texts")
+        return tuple(_below(folder, part) if key.path or _is_folder(name, part) else part for part in parts)
+    if type(value) is not type(key.default):
+        raise UsageError(f"{origin}: `{name}` takes {_WORDS[type(key.default)]}")
+    return _below(folder, str(value)) if key.path else value
 
 
 def _is_folder(name: str, word: str) -> bool:

@@ -22,7 +22,7 @@ from graphsec._version import __version__
 from graphsec.errors import UsageError
 from graphsec.model.ref import Source
 from graphsec.query._own_file import OwnFile, Strict
-from graphsec.query._saved import PACK_FILE, Folder, SavedQuery, builtin_directory, folder_of, load_queries, yaml_files
+from graphsec.query._saved import PACK_FILE, Folder, SavedQuery, builtin_directory, folder_of, load_each, yaml_files
 
 GROUP = "graphsec.packs"
 DEFAULT_PACKS = ("reviewer",)
@@ -111,18 +111,16 @@ def load_library(folders: Iterable[str] = (), *, plugins: bool = True) -> Librar
     Raises UsageError that names file, line and column of what is wrong, InputError never.
     """
     given = tuple(dict.fromkeys(folders))
-    own = [_Root(Folder(name, Path(name)), f"folder {name}") for name in _outermost(given)]
+    own = [_Root(Folder(str(Path(name)), Path(name)), f"folder {name}") for name in _outermost(given)]
     roots = [*own, *(_installed() if plugins else ()), _Root(folder_of(builtin_directory()), "graphsec")]
-    queries = load_queries([root.folder for root in roots])
-    below = {
-        name: tuple(
-            query.id for query in queries if Path(query.source.file).resolve().is_relative_to(Path(name).resolve())
-        )
-        for name in given
-    }
-    packs = [pack for root in roots for pack in _packs(root, queries)]
+    each = load_each([root.folder for root in roots])
+    queries = [query for found in each for query in found]
+    mine = [query for found in each[: len(own)] for query in found]
+    packs = [pack for root, found in zip(roots, each, strict=True) for pack in _packs(root, found, queries)]
     _refuse_twins(packs)
-    return Library(queries=tuple(queries), packs=tuple(packs), below=tuple(below.items()))
+    return Library(
+        queries=tuple(queries), packs=tuple(packs), below=tuple((name, tuple(_below(name, mine))) for name in given)
+    )
 
 
 class _Root(NamedTuple):
@@ -164,19 +162,24 @@ def _resources(entry: EntryPoint, origin: str) -> Path:
     )
 
 
+def _below(folder: str, queries: Iterable[SavedQuery]) -> Iterator[str]:
+    place = Path(folder).resolve()
+    return (query.id for query in queries if Path(query.source.file).resolve().is_relative_to(place))
+
+
 def _home(query: SavedQuery, homes: Iterable[str]) -> str:
     """The innermost of the folders that holds the query's file, "" if none does."""
     return max((home for home in homes if query.source.file.startswith(f"{home}/")), key=len, default="")
 
 
-def _packs(root: _Root, queries: Sequence[SavedQuery]) -> Iterator[Pack]:
+def _packs(root: _Root, mine: Sequence[SavedQuery], queries: Sequence[SavedQuery]) -> Iterator[Pack]:
     files = [(name, file.read_bytes()) for name, file in yaml_files(root.folder) if file.name == PACK_FILE]
     homes = [name.removesuffix(f"/{PACK_FILE}") for name, _ in files]
     for home, (name, data) in zip(homes, files, strict=True):
         file = OwnFile.read(name, data)
         declared = file.convert(_PackFile)
         _check_version(file, declared.graphsec)
-        own = [query.id for query in queries if _home(query, homes) == home]
+        own = [query.id for query in mine if _home(query, homes) == home]
         included = [
             one for number, word in enumerate(declared.include) for one in _included(file, number, word, queries)
         ]

@@ -441,6 +441,11 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
             raise ValueError("`except_routes` goes with `source: exposed`")
         check_targets(self.all_targets(), sinks=self.source == "exposed")
 
+    @property
+    def nearest(self) -> bool:
+        """Whether a path leads to whatever of many is nearest, so that its target is no part of what it finds."""
+        return self.crossing or self.falls is not None
+
     def all_targets(self) -> tuple[str, ...]:
         return ((self.target,) if isinstance(self.target, str) else self.target) or ("cluster-admin",)
 
@@ -633,29 +638,34 @@ def folder_of(directory: Traversable) -> Folder:
     return Folder("queries" if directory == builtin_directory() else str(directory), directory)
 
 
-def load_queries(directories: Sequence[Traversable | Folder]) -> list[SavedQuery]:
-    """The queries of all files, directory by directory in order of their ids.
+def load_queries(directories: Sequence[Traversable]) -> list[SavedQuery]:
+    """The queries of all files, directory by directory in order of their ids. Raises UsageError as ``load_each``."""
+    return [query for found in load_each([folder_of(directory) for directory in directories]) for query in found]
+
+
+def load_each(folders: Sequence[Folder]) -> list[list[SavedQuery]]:
+    """The queries of each folder in order of their ids.
 
     Raises one UsageError that names file and line of everything wrong: a set of queries loads whole or not at all.
     """
     complaints: list[str] = []
-    queries: list[SavedQuery] = []
+    each: list[list[SavedQuery]] = []
     places: dict[str, Source] = {}
-    for directory in directories:
+    for folder in folders:
         loaded = []
-        for name, file in _query_files(directory if isinstance(directory, Folder) else folder_of(directory)):
+        for name, file in _query_files(folder):
             try:
                 loaded.append(_read(name, file.read_bytes()))
             except UsageError as error:
                 complaints.append(error.message)
-        for query in sorted(loaded, key=lambda query: query.id):
+        each.append(sorted(loaded, key=lambda query: query.id))
+        for query in each[-1]:
             first = places.setdefault(query.id, query.source)
             if first is not query.source:
                 complaints.append(f"{query.source}: `id`: `{query.id}` is the id of {first} already")
-        queries += sorted(loaded, key=lambda query: query.id)
     if complaints:
         raise UsageError("\n  ".join(complaints), help="`graphsec query show GS-Q-001` prints a query that works")
-    return queries
+    return each
 
 
 def _query_files(folder: Folder) -> Iterator[tuple[str, Traversable]]:

@@ -216,9 +216,10 @@ class Check:
     def _findings(self, world: World, query: SavedQuery, answer: Answer[Any], judge: _Judge) -> Iterator[Finding]:
         grouped: dict[tuple[str, ...], list[Found]] = {}
         name = query.parameters.finding
+        nearest = getattr(query.parameters, "nearest", False)
         for item in answer:
             one = found(item, name(item), world)
-            grouped.setdefault(one.key, []).append(one)
+            grouped.setdefault((one.subject,) if nearest else one.key, []).append(one)
         for key, group in grouped.items():
             confidence = _confidence(query, group)
             if self._about(group[0]) and PERSONAS[self.persona].wants(query.severity, confidence):
