@@ -19,6 +19,7 @@ from graphsec.query._grants import rule_text
 from graphsec.query._saved_paths import FoundPath
 from graphsec.query.can_i import Decision
 from graphsec.query.exposed import Exposure
+from graphsec.query.objects import ObjectFinding
 from graphsec.query.paths import PROVED, AttackPath
 from graphsec.query.policy_lint import PolicyFinding
 from graphsec.query.reach import Flow
@@ -209,6 +210,21 @@ def _(item: PolicyFinding, _ref: str, _world: World) -> Found:
         tell=lambda: Told(item.source, (_Stated(item.message, item.source),)),
         resources=(subject,),
         edges=lambda: (item.id,),
+    )
+
+
+@found.register
+def _(item: ObjectFinding, _ref: str, _world: World) -> Found:
+    subject = str(item.ref)
+    return Found(
+        key=(subject, item.condition),
+        subject=subject,
+        scope=_namespace(subject) or "",
+        namespace=_namespace(subject),
+        text=f"has {item.title}: {item.field}{f' = {item.value}' if item.value else ' is absent'}",
+        tell=lambda: Told(item.source, (item,), (Hop(text=str(item), source=item.source),)),
+        resources=(item.field,),
+        edges=lambda: (item.condition,),
     )
 
 

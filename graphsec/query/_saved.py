@@ -41,6 +41,7 @@ from graphsec.query.who_can import Access, WhoCan
 
 if TYPE_CHECKING:
     from graphsec.query.exposed import Exposure
+    from graphsec.query.objects import ObjectFinding
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.reach import Flow, Reach
@@ -49,7 +50,7 @@ Confidence = Literal["low", "medium", "high"]
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
-    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths"),
+    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths", "objects"),
     "scope": ("any", "cluster"),
     "fold": ("workload", "namespace"),
     "find": ("source", "destination"),
@@ -487,6 +488,45 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
         return item.source
 
 
+class ObjectsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="objects"):
+    """Workloads, namespaces, nodes, claims or volumes with one of these conditions."""
+
+    conditions: tuple[str, ...]
+    #: Namespaces that do not count, nor what is in them.
+    except_namespaces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        from graphsec.query.objects import CONDITIONS
+
+        unknown = sorted(set(self.conditions) - CONDITIONS.keys())
+        if unknown or not self.conditions:
+            raise ValueError(f"`{unknown[0]}` is no condition" if unknown else "`conditions` is empty")
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.objects import Objects
+
+        return Objects(conditions=self.conditions).columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query.objects import Objects
+
+        return [Objects(conditions=self.conditions).answer(world)]
+
+    def kept(self, _: World, items: Iterable[ObjectFinding]) -> list[ObjectFinding]:
+        left_out = set(self.except_namespaces)
+        return [
+            item
+            for item in items
+            if (item.ref.name if item.ref.kind == "Namespace" else item.ref.namespace) not in left_out
+        ]
+
+    def finding(self, item: ObjectFinding) -> str:
+        return str(item.ref)
+
+
 Parameters = (
     WhoCanParameters
     | WhatCanParameters
@@ -495,6 +535,7 @@ Parameters = (
     | ExposedParameters
     | PolicyLintParameters
     | PathsParameters
+    | ObjectsParameters
 )
 
 
