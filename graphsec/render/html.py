@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 
 from graphsec._version import __version__
-from graphsec.model.coverage import State
+from graphsec.model.coverage import Coverage, State
 from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.ref import Source
 from graphsec.model.text import counted, safe
@@ -124,6 +124,7 @@ def _coverage(found: Report) -> Iterator[str]:
     doubts = [
         *(f"{rule} was not answered: {reason}" for rule, reason in sorted(found.unanswered.items())),
         *answer.warnings,
+        *_assumed(answer.coverage),
     ]
     if answer.complete and not doubts:
         yield '<div class="banner"><strong>The input holds every kind that was asked about.</strong></div>'
@@ -134,6 +135,12 @@ def _coverage(found: Report) -> Iterator[str]:
         yield f"<details><summary>What was assumed and left out</summary>{_list(answer.notes)}</details>"
     yield from _diagnostics(answer.diagnostics)
     yield "</section>"
+
+
+def _assumed(coverage: Coverage) -> Iterator[str]:
+    kinds = [entry.kind for entry in coverage if entry.state is State.ASSUMED]
+    if kinds:
+        yield f"That all objects are there is assumed of {', '.join(kinds)}: the input does not prove it"
 
 
 def _diagnostics(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
@@ -212,7 +219,9 @@ def _row(finding: Finding, rule: FindingRule) -> Iterator[str]:
 
 def _evidence(finding: Finding) -> Iterator[str]:
     steps = [(hop.text, hop.source) for hop in finding.steps]
-    proofs = [told for told in evidence(finding) if told not in steps]
+    # What a step tells at its line needs no second telling.
+    shown = {source for _, source in steps}
+    proofs = [(text, source) for text, source in evidence(finding) if source is None or source not in shown]
     if not steps and not proofs:
         return
     yield "<details><summary>Evidence</summary>"
