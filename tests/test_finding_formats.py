@@ -564,9 +564,7 @@ class Page(HTMLParser):
             "placeholder",
             "aria-label",
             "data-of",
-            "data-text",
             "data-state",
-            "data-island",
             "role",
             "scope",
             "viewbox",
@@ -677,6 +675,17 @@ def test_html_is_accessible() -> None:
     assert [each["lang"] for each in page.of("html")] == ["en"]
     assert len(page.of("h1")) == 1
     assert all(each.get("hidden", "") is None for each in page.of("div") if each.get("class") == "filter")
+
+
+def test_html_says_when_there_is_nothing_and_nobody_to_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = "".join(Page(write(Big((rule(),), ()).answer(), "html")).texts)
+    assert "0 new findings" in shown
+    assert "Nothing was found; 1 query looked for something." in shown
+    assert "There is nothing to draw." in shown
+    monkeypatch.setenv("PATH", "")
+    page = Page(write(demo(), "html"))
+    assert "`dot` of Graphviz was not found" in "".join(page.texts)
+    assert page.of("figure") == []
 
 
 def test_html_tells_names_as_they_are() -> None:

@@ -183,9 +183,10 @@ def _order(findings: Sequence[Finding]) -> tuple[bool, int, str]:
 
 
 def _card(rule: FindingRule, findings: Sequence[Finding]) -> Iterator[str]:
+    severity = worst([finding.severity for finding in findings])
     tags = " ".join(f'<span class="tag">{_text(tag)}</span>' for tag in rule.tags)
     yield '<article class="card"><div class="head">'
-    yield f'{_badge(rule.severity)}<h3>{_text(rule.title)}</h3><span class="ref">{_text(rule.id)}</span>{tags}</div>'
+    yield f'{_badge(severity)}<h3>{_text(rule.title)}</h3><span class="ref">{_text(rule.id)}</span>{tags}</div>'
     yield f"<p>{_prose(rule.description)}</p>"
     if rule.remediation:
         yield f'<p class="fix"><strong>Fix.</strong> {_prose(rule.remediation)}</p>'
@@ -197,13 +198,14 @@ def _card(rule: FindingRule, findings: Sequence[Finding]) -> Iterator[str]:
     )
     yield "</tr></thead><tbody>"
     for finding in findings:
-        yield from _row(finding, rule)
+        yield from _row(finding, severity)
     yield "</tbody></table></article>"
 
 
-def _row(finding: Finding, rule: FindingRule) -> Iterator[str]:
+def _row(finding: Finding, head: str) -> Iterator[str]:
+    """``head`` is the severity that the card says already."""
     yield f'<tr id="f-{_text(finding.fingerprint)}" data-state="{finding.state}">'
-    severity = f" {_badge(finding.severity)}" if finding.severity != rule.severity else ""
+    severity = f" {_badge(finding.severity)}" if finding.severity != head else ""
     yield f'<td><span class="badge state-{finding.state}">{finding.state}</span>{severity}</td>'
     yield f'<th scope="row">{_ref(finding.subject)}</th>'
     yield f"<td>{_text(finding.message)}"
