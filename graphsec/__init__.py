@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from graphsec._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from graphsec.algebra.blocks import AddressSet
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         blast,
         can_i,
         can_reach,
+        check,
         choke_points,
         covers,
         diff,
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
     from graphsec.model.rbac import Covered, PolicyRule
     from graphsec.model.ref import Ref, Source
     from graphsec.query._answer import Answer, Evidence
+    from graphsec.query._finding import Finding
     from graphsec.query.blast import Fallen
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
+    from graphsec.query.check import Checked
     from graphsec.query.choke import ChokePoint
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "blast": "api", "choke_points": "api", "minimal_fix": "api", "replay": "api",
-    "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
+    "can_i": "api", "can_reach": "api", "check": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
     "synthesize": "api", "what_can": "api", "who_can": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
@@ -63,12 +66,12 @@ _HOMES = {
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref", "Synthesis": "query.synthesize",
     "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
     "AttackPath": "query.paths", "Step": "query.paths", "Fallen": "query.blast", "ChokePoint": "query.choke", "Fix": "query.fix", "Replay": "query.replay",
-    "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
+    "Finding": "query._finding", "Checked": "query.check", "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "AddressSet", "Answer", "AttackPath", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Fallen", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
-    "blast", "can_i", "can_reach", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
+    "Access", "AddressSet", "Answer", "AttackPath", "Checked", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Fallen", "Finding", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
+    "blast", "can_i", "can_reach", "check", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

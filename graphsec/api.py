@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from graphsec.query._flow_list import Given
     from graphsec.query.blast import Fallen
     from graphsec.query.can_reach import FlowDecision
+    from graphsec.query.check import Checked
     from graphsec.query.choke import ChokePoint
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
@@ -352,6 +353,23 @@ def covers(
     return _covers(map(_rule, owner_rules), map(_rule, servant_rules))
 
 
+def check(
+    world: World, packs: Iterable[str] = ("reviewer",), queries: Iterable[str | os.PathLike[str]] = ()
+) -> Checked:
+    """What the queries of ``packs`` and of the folders ``queries`` find: findings with fingerprints, worst first. Queries that
+    the input cannot answer are in ``unanswered``.
+
+    Raises UsageError for an unknown pack or a bad file, InputError where the input answers none of the queries.
+    """
+    from graphsec.query._packs import load_library
+    from graphsec.query.check import Check
+
+    folders = tuple(os.fspath(folder) for folder in queries)
+    names = (packs,) if isinstance(packs, str) else tuple(packs)
+    chosen = load_library(folders).chosen(names, folders)
+    return Check(queries=chosen, packs=names, folders=folders).answer(world)
+
+
 def _rule(rule: PolicyRule | Mapping[str, Any]) -> PolicyRule:
     if isinstance(rule, PolicyRule):
         return rule
@@ -375,6 +393,7 @@ __all__ = [
     "blast",
     "can_i",
     "can_reach",
+    "check",
     "choke_points",
     "covers",
     "diff",

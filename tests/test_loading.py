@@ -664,6 +664,9 @@ def _canary_files(folder: Path) -> Iterator[Path]:
         yield path
 
 
+GATED_FORMATS = sorted(name for name, found in renderers().items() if "check" in found.only)
+
+
 class TestCanaries:
     def test_nowhere_in_what_is_kept_or_told(self, tmp_path: Path) -> None:
         for path in _canary_files(tmp_path):
@@ -706,6 +709,7 @@ class TestCanaries:
             "matrix secrets",
             "bindings",
             "query run",
+            *(f"check -o {name}" for name in ("json", "markdown", "csv", *GATED_FORMATS)),
         ):
             for flags in ("-v", "-v --strict"):
                 run = graphsec(f"{command} {files} {flags}")

@@ -117,7 +117,8 @@ def assert_nothing_unseen(text: str, *, line_end: str = "\n") -> None:
 
 
 def test_every_format_is_found_once() -> None:
-    assert set(renderers()) == {*TEXT, "connlist", "svg", "png"}
+    of_findings = {"sarif", "junit", "github", "gitlab", "prometheus", "html"}
+    assert set(renderers()) == {*TEXT, *of_findings, "connlist", "svg", "png"}
     assert all(renderer.help and renderer.suffix.startswith(".") for renderer in renderers().values())
 
 

@@ -10,24 +10,24 @@ from graphsec.errors import UsageError
 COMMANDS = (
     "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
     "exposed", "diff", "policy", "graph", "inspect", "query", "explain", "schema", "collect",
-    "completion", "doctor", "version", "export",
+    "completion", "doctor", "version", "export", "check", "config",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
 #: Commands that are groups of commands.
-_GROUPS = ("policy", "query", "rules")
+_GROUPS = ("config", "policy", "query", "rules")
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
-    "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--quiet",
+    "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--no-plugins", "--origin", "--prune-baseline", "--quiet",
     "--raw-csv", "--strict", "--unlock-builtin", "--verbose", "--with-defaults",
 )  # fmt: skip
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
-    "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
-    "--sink", "--subject", "--subresource", "--top", "--via", "--without",
+    "-f", "-k", "-n", "-o", "--as", "--as-group", "--as-of", "--assume", "--baseline", "--cni", "--config", "--create-baseline", "--entries", "--exceptions", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--format", "--hops", "--k8s-version",
+    "--limit", "--max", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--persona", "--port", "--protocol", "--queries", "--role", "--scope",
+    "--severity", "--sink", "--subject", "--subresource", "--top", "--via", "--without",
 )  # fmt: skip
 
 
@@ -119,3 +119,8 @@ def _in_namespace(place: list[str]) -> list[str]:
             return ["-n", namespace]
         case _:
             raise UsageError(f"unexpected `{' '.join(place)}`", help=f"sentences: {GRAMMAR}")
+
+
+def is_folder(word: str) -> bool:
+    """Where a name or a folder may stand: names of packs, and ids, have neither slash nor dot."""
+    return "/" in word or "\\" in word or word.startswith(".")

@@ -9,6 +9,7 @@ from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, split
 from graphsec.compile.profile import PROFILES
 from graphsec.errors import UsageError
 from graphsec.model.diagnostic import CODES
+from graphsec.query._severities import SEVERITIES
 
 _VERBS = (
     "read", "write", "admin", "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
@@ -25,8 +26,10 @@ def candidates(args: Sequence[str]) -> list[str]:
 
 def _possible(before: list[str], current: str) -> Iterable[str]:
     previous = before[-1] if before else ""
-    if previous in ("-o", "--output"):
+    if previous in ("-o", "--output", "--format"):
         return _formats()
+    if previous in ("--severity", "--fail-on"):
+        return SEVERITIES
     if previous == "--protocol":
         return PROTOCOLS
     if previous == "--cni":
@@ -49,6 +52,8 @@ def _possible(before: list[str], current: str) -> Iterable[str]:
             return _types()
         case ["query"]:
             return _QUERY_VERBS
+        case ["config"]:
+            return ("show",)
         case ["policy"]:
             return ("lint", "synthesize")
         case ["explain"]:

@@ -46,6 +46,9 @@ class Common:
         str, _option("--entries", help="File of workloads that can be taken over, or a Trivy report (JSON).", panel=_IN)
     ] = ""
     exclude: Annotated[list[str], _option("--exclude", help="Files of folders to leave out.", panel=_IN)]
+    config: Annotated[
+        str, _option("--config", help="File of defaults (default: graphsec.toml here or above).", panel=_IN)
+    ] = ""
     strict: Annotated[bool, _option("--strict", help="Exit 3 on bad input.", panel=_IN)] = False
     fail_on_incomplete: Annotated[
         bool, _option("--fail-on-incomplete", help="Exit 3 if a needed kind is not fully loaded.", panel=_IN)

@@ -2,66 +2,78 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from graphsec.cli import _session as session
+from graphsec.cli._arguments import is_folder
 from graphsec.cli._options import Common, with_common
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
 from graphsec.model.text import counted, safe
 from graphsec.query._catalogue import Catalogue
-from graphsec.query._saved import SavedQuery, builtin_directory, lint, load_queries, run, test
+from graphsec.query._packs import Library, load_library
+from graphsec.query._saved import SavedQuery, builtin_directory, lint, run, test
 
 queries = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Saved questions: list, show, copy, run, lint, test."
 )
 app.add_typer(queries, name="query")
 
-_Directory = Annotated[
-    list[str], typer.Option("--queries", help="Folder of your own queries (repeatable).", show_default=False)
+OwnQueries = Annotated[
+    list[str], typer.Option("--queries", help="Folder of your own queries or packs (repeatable).", show_default=False)
 ]
-_Ids = Annotated[list[str], typer.Argument(metavar="[ID]...", help="Query ids (default: all).", show_default=False)]
+NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Leave installed packs out.")]
+_Ids = Annotated[
+    list[str], typer.Argument(metavar="[ID|PACK]...", help="Query ids or packs (default: all).", show_default=False)
+]
+_TestIds = Annotated[
+    list[str],
+    typer.Argument(metavar="[ID|PACK|DIR]...", help="Query ids, packs or folders (default: all).", show_default=False),
+]
 _Id = Annotated[str, typer.Argument(help="Query id.", show_default=False)]
 
 
-def _directories(own: Sequence[str]) -> list[Traversable]:
-    """The user's folders before the built-in one."""
-    missing = [name for name in own if not Path(name).is_dir()]
-    if missing:
-        raise UsageError(f"no such folder of queries: `{missing[0]}`")
-    return [*map(Path, own), builtin_directory()]
+def _chosen(own: Sequence[str], words: Sequence[str], *, plugins: bool) -> tuple[SavedQuery, ...]:
+    """The queries named by id or by pack, all if none is. Raises UsageError with a suggestion."""
+    library = load_library(own, plugins=plugins)
+    if not words:
+        return library.queries
+    return tuple(dict.fromkeys(query for word in words for query in _named(library, word)))
 
 
-def _chosen(own: Sequence[str], ids: Sequence[str]) -> tuple[SavedQuery, ...]:
-    """The queries named by id, all if none is. Raises UsageError with a suggestion."""
-    known = {query.id: query for query in load_queries(_directories(own))}
-    for wanted in ids:
-        if wanted not in known:
-            near = difflib.get_close_matches(wanted.upper(), known, n=1)
-            raise UsageError(
-                f"unknown query `{wanted}`{f' (did you mean `{near[0]}`?)' if near else ''}", help="graphsec query list"
-            )
-    return tuple(known[wanted] for wanted in ids) if ids else tuple(known.values())
+def _named(library: Library, word: str) -> tuple[SavedQuery, ...]:
+    """Ids are written in capitals, names of packs are not."""
+    if word in {pack.name for pack in library.packs} or word.islower():
+        return library.chosen([word])
+    return (library.query(word),)
 
 
 @queries.command("list")
 @with_common
-def list_queries(common: Common, own: _Directory = []) -> int:  # noqa: B006 - typer's way to say: none
-    """List the saved queries."""
-    answer = Catalogue(queries=_chosen(own, ())).listing()
-    return session.deliver_plain(answer, common)
+def list_queries(
+    common: Common,
+    names: Annotated[
+        list[str], typer.Argument(metavar="[PACK]...", help="Packs (default: every query).", show_default=False)
+    ] = [],  # noqa: B006 - typer's way to say: none
+    own: OwnQueries = [],  # noqa: B006
+    no_plugins: NoPlugins = False,
+) -> int:
+    """List the saved queries and the packs that they are in."""
+    library = load_library(own, plugins=not no_plugins)
+    chosen = library.chosen(names) if names else library.queries
+    for pack in library.packs:
+        session.say(f"{pack.name} {pack.version}: {pack.title} ({counted(len(pack.queries), 'query')})", common)
+    return session.deliver_plain(Catalogue(queries=chosen).listing(), common)
 
 
 @queries.command("show")
-def show(query: _Id, own: _Directory = []) -> int:  # noqa: B006
+def show(query: _Id, own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
     """Print a query's file."""
-    print(_chosen(own, [query])[0].text, end="")
+    print(load_library(own, plugins=not no_plugins).query(query).text, end="")
     return 0
 
 
@@ -69,10 +81,11 @@ def show(query: _Id, own: _Directory = []) -> int:  # noqa: B006
 def copy(
     query: _Id,
     target: Annotated[str, typer.Argument(help="File to write (default: NAME.yaml here).", show_default=False)] = "",
-    own: _Directory = [],  # noqa: B006
+    own: OwnQueries = [],  # noqa: B006
+    no_plugins: NoPlugins = False,
 ) -> int:
     """Start a query of your own from a built-in one."""
-    found = _chosen(own, [query])[0]
+    found = load_library(own, plugins=not no_plugins).query(query)
     path = Path(target or Path(found.source.file).name)
     if path.exists():
         raise UsageError(f"`{path}` exists already")
@@ -88,11 +101,16 @@ def copy(
 
 @queries.command("run")
 @with_common
-def run_queries(common: Common, ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
+def run_queries(
+    common: Common,
+    ids: _Ids = [],  # noqa: B006
+    own: OwnQueries = [],  # noqa: B006
+    no_plugins: NoPlugins = False,
+) -> int:
     """Run one query for its findings, or several for a table of how many each finds."""
-    chosen = _chosen(own, ids)
+    chosen = _chosen(own, ids, plugins=not no_plugins)
     world = session.open_world(common)
-    if len(ids) == 1:
+    if len(ids) == 1 and chosen[0].id == ids[0]:
         query = chosen[0]
         answer = run(query, world)
         return session.deliver(answer, common, [f"{query.id} {query.title}: {len(answer):,} found ({query.severity})"])
@@ -103,18 +121,22 @@ def run_queries(common: Common, ids: _Ids = [], own: _Directory = []) -> int:  #
 
 
 @queries.command("lint")
-def lint_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
+def lint_queries(ids: _Ids = [], own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
     """Check queries without running them; exits 1 on remarks."""
-    remarks = [f"{query.source}: {query.id}: {remark}" for query in _chosen(own, ids) for remark in lint(query)]
+    chosen = _chosen(own, ids, plugins=not no_plugins)
+    remarks = [f"{query.source}: {query.id}: {remark}" for query in chosen for remark in lint(query)]
     for remark in remarks:
         print(safe(remark))
     return int(bool(remarks))
 
 
 @queries.command("test")
-def check_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
+def check_queries(ids: _TestIds = [], own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
     """Run the `expect:` of queries on their fixture worlds; exits 1 on a failure."""
-    chosen = [query for query in _chosen(own, ids) if _base(query, own) is not None]
+    folders = [word for word in ids if is_folder(word)]
+    own, ids = [*own, *folders], [word for word in ids if not is_folder(word)]
+    named = _chosen(own, ids, plugins=not no_plugins) if ids or not folders else _below(folders, own)
+    chosen = [query for query in named if _base(query, own) is not None]
     if not chosen:
         raise UsageError(
             "the worlds that built-in queries are tested on are not in an installed package",
@@ -125,6 +147,10 @@ def check_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
         print(safe(f"{query.id}: {failure}"))
     print(counted(len(failures), "failure"))
     return int(bool(failures))
+
+
+def _below(folders: Sequence[str], own: Sequence[str]) -> tuple[SavedQuery, ...]:
+    return load_library(own, plugins=False).chosen((), folders)
 
 
 def _base(query: SavedQuery, own: Sequence[str]) -> Path | None:

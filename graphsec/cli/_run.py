@@ -32,13 +32,19 @@ def run(args: list[str]) -> int:
 
 
 def _invoke(args: list[str]) -> int:
-    from graphsec.cli import _attacks, _export, _graph, _policy, _query  # noqa: F401 - adds the commands of these modules
+    import typer
+
+    from graphsec.cli import _attacks, _check, _config, _export, _graph, _policy, _query, _show_config  # noqa: F401 - adds the commands of these modules
     from graphsec.cli._arguments import canonical
     from graphsec.cli.app import app
 
     command = canonical(args)
+    config = _config.load_config(args)
+    _config.use(config)
     try:
-        result = app(args=command, prog_name=program(), standalone_mode=False)
+        tree = typer.main.get_command(app)
+        defaults = _config.default_map(config, tree) if config.settings else None
+        result = tree(args=command, prog_name=program(), standalone_mode=False, default_map=defaults)
     except GraphsecError:
         raise
     except Exception as error:

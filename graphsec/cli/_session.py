@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graphsec.api import load
+from graphsec.cli._config import current
 from graphsec.cli._options import Common
 from graphsec.compile import World
 from graphsec.compile.endpoints import TEMPLATES
@@ -31,7 +32,7 @@ _PATIENCE = 1.0
 
 
 def open_world(common: Common) -> World:
-    """The world of ``-f``, ``$GRAPHSEC_INPUT`` or piped stdin. Raises InputError with the command to collect one."""
+    """The world of ``-f``, of the input that is configured, or of piped stdin. Raises InputError with the command to collect one."""
     check_formats(common)
     inputs = list(common.filename) or _fallback_inputs()
     with progress(f"reading {', '.join(inputs)}", common):
@@ -50,9 +51,8 @@ def open_world(common: Common) -> World:
 
 
 def _fallback_inputs() -> list[str]:
-    named = os.environ.get("GRAPHSEC_INPUT")
-    if named:
-        return named.split(os.pathsep)
+    if named := current().value("input"):
+        return list(named)
     if sys.stdin is not None and not sys.stdin.isatty():
         return ["-"]
     raise InputError("no input: give `-f FILE|DIR|-`", help=f"collect one with\n    {COLLECT}")
@@ -108,11 +108,19 @@ def warned(answer: Answer[Any], *warnings: str) -> Answer[Any]:
     return replace(answer, warnings=(*answer.warnings, *filter(None, warnings)))
 
 
-def deliver(answer: Answer[Any], common: Common, summary: Sequence[str] = ()) -> int:
-    """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work."""
+def deliver(
+    answer: Answer[Any], common: Common, summary: Sequence[str] = (), *, shown: Answer[Any] | None = None
+) -> int:
+    """Write the answer and its reports; exit code 0, 3 with ``--fail-on-incomplete`` or 4 where a limit stopped work.
+
+    ``shown`` is what a terminal shows of it: reports and the exit code are of all.
+    """
+    seen = answer if shown is None else shown
     say(f"# {answer.question.command()}", common)
-    deliver_plain(answer, common)
-    _aftermath(answer, common, summary)
+    options = view_options(common)
+    _write_stdout(seen, common, options)
+    write_reports(answer, common, options)
+    _aftermath(seen, common, summary)
     return outcome(answer, common)
 
 

@@ -18,9 +18,10 @@ class Provenance:
         self._rules: dict[Ref, dict[PolicyRule, None]] = {}
         self._bindings = {binding.ref: binding for binding in access.bindings}
         self._known: dict[Ref, bool] = {}
-        self._shipped: set[Ref] = set()
+        self._shipped: dict[Ref, set[PolicyRule]] = {}
         for default in defaults:
-            self._shipped.update(default.roles)
+            for ref, role in default.roles.items():
+                self._shipped.setdefault(ref, set()).update(role.rules)
             for binding in default.bindings:
                 self._subjects.setdefault((binding.ref, binding.role), set()).update(binding.subjects)
                 self._rules.setdefault(binding.role, {}).update(dict.fromkeys(default.roles[binding.role].rules))
@@ -29,6 +30,10 @@ class Provenance:
     def shipped_roles(self) -> Container[Ref]:
         """Every role that Kubernetes ships in some minor."""
         return self._shipped
+
+    def ships(self, role: Ref, rule: PolicyRule | None) -> bool:
+        """Whether Kubernetes ships a role of this name with this rule."""
+        return rule in self._shipped.get(role, ())
 
     def is_builtin(self, binding: Ref) -> bool:
         """Whether a binding of this name, role and no further subjects is shipped, with a role that grants no more."""

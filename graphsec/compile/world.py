@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphsec.collector import collector_paused
 from graphsec.compile.access import AccessIndex, grant_access
@@ -87,6 +87,11 @@ class World:
         from graphsec.compile.routes import find_routes
 
         return find_routes(self.cluster, self.flows)
+
+    @cached_property
+    def remembered(self) -> dict[Hashable, Any]:
+        """What has been answered about this world, by the question."""
+        return {}
 
     @property
     def coverage(self) -> Coverage:

@@ -7,6 +7,7 @@ encodes it. All types are frozen and ``gc=False``: they hold no cycles, and 150,
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -455,6 +456,32 @@ class PersistentVolumeSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"
 
 class PersistentVolume(Object, frozen=True, gc=False):
     spec: PersistentVolumeSpec | None = None
+
+
+class BackupTemplate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    included_namespaces: tuple[str, ...] | None = None
+    excluded_namespaces: tuple[str, ...] | None = None
+
+
+class ScheduleSpec(msgspec.Struct, frozen=True, gc=False):
+    template: BackupTemplate | None = None
+    paused: bool = False
+
+
+class Schedule(Object, frozen=True, gc=False):
+    """Of Velero."""
+
+    spec: ScheduleSpec | None = None
+
+    def includes(self, namespace: str) -> bool:
+        """No list is every namespace; names may have wildcards (velero.io/docs, API type Schedule)."""
+        if self.spec is None or self.spec.paused:
+            return False
+        template = self.spec.template or BackupTemplate()
+        included, excluded = template.included_namespaces or ("*",), template.excluded_namespaces or ()
+        return any(fnmatchcase(namespace, name) for name in included) and not any(
+            fnmatchcase(namespace, name) for name in excluded
+        )
 
 
 class Names(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -32,6 +32,7 @@ from graphsec.query._flow_needs import flow_answer
 from graphsec.query._grants import is_builtin
 from graphsec.query._needs import require
 from graphsec.query._severities import SEVERITIES, Severity
+from graphsec.query._shared import shared
 from graphsec.query._subjects import parse_subject
 from graphsec.query._words import VERB_GROUPS
 from graphsec.query.can_i import CanI, Decision
@@ -40,6 +41,7 @@ from graphsec.query.who_can import Access, WhoCan
 
 if TYPE_CHECKING:
     from graphsec.query.exposed import Exposure
+    from graphsec.query.objects import ObjectFinding
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.reach import Flow, Reach
@@ -48,7 +50,7 @@ Confidence = Literal["low", "medium", "high"]
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
-    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths"),
+    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths", "objects"),
     "scope": ("any", "cluster"),
     "fold": ("workload", "namespace"),
     "find": ("source", "destination"),
@@ -354,7 +356,7 @@ class ExposedParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag
     def answers(self, world: World) -> list[Answer[Any]]:
         from graphsec.query.exposed import Exposed
 
-        return [Exposed().answer(world)]
+        return [shared(Exposed(), world)]
 
     def kept(self, _: World, items: Iterable[Exposure]) -> list[Exposure]:
         from graphsec.query._admitted import POSSIBLE, YES
@@ -397,7 +399,7 @@ class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", 
     def answers(self, world: World) -> list[Answer[Any]]:
         from graphsec.query.policy_lint import PolicyLint
 
-        return [PolicyLint().answer(world)]
+        return [shared(PolicyLint(), world)]
 
     def kept(self, _: World, items: Iterable[PolicyFinding]) -> list[PolicyFinding]:
         least = SEVERITIES.index(self.at_least)
@@ -440,6 +442,11 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
             raise ValueError("`except_routes` goes with `source: exposed`")
         check_targets(self.all_targets(), sinks=self.source == "exposed")
 
+    @property
+    def nearest(self) -> bool:
+        """Whether a path leads to whatever of many is nearest, so that its target is no part of what it finds."""
+        return self.crossing or self.falls is not None
+
     def all_targets(self) -> tuple[str, ...]:
         return ((self.target,) if isinstance(self.target, str) else self.target) or ("cluster-admin",)
 
@@ -451,7 +458,8 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
 
         return Paths(source=self.source).columns(wide=wide)
 
-    def answers(self, world: World) -> list[Answer[Any]]:
+    def answers(self, world: World, *, counted: bool = False) -> list[Answer[Any]]:
+        """With ``counted`` paths may be ``FoundPath``, which are made when they are looked at."""
         from graphsec.query import _saved_paths
         from graphsec.query.paths import Paths
 
@@ -464,7 +472,8 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
         questions = [
             Paths(source=self.source, target=target, include_builtin=self.builtin) for target in self.all_targets()
         ]
-        return [_saved_paths.to_target(world, question, self.names, self.verdicts) for question in questions]
+        ask = _saved_paths.reached if counted else _saved_paths.to_target
+        return [ask(world, question, self.names, self.verdicts) for question in questions]
 
     def kept(self, _: World, items: Iterable[AttackPath]) -> list[AttackPath]:
         from graphsec.query._saved_paths import namesake
@@ -479,6 +488,45 @@ class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="
         return item.source
 
 
+class ObjectsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="objects"):
+    """Workloads, namespaces, nodes, claims or volumes with one of these conditions."""
+
+    conditions: tuple[str, ...]
+    #: Namespaces that do not count, nor what is in them.
+    except_namespaces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        from graphsec.query.objects import CONDITIONS
+
+        unknown = sorted(set(self.conditions) - CONDITIONS.keys())
+        if unknown or not self.conditions:
+            raise ValueError(f"`{unknown[0]}` is no condition" if unknown else "`conditions` is empty")
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.objects import Objects
+
+        return Objects(conditions=self.conditions).columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query.objects import Objects
+
+        return [Objects(conditions=self.conditions).answer(world)]
+
+    def kept(self, _: World, items: Iterable[ObjectFinding]) -> list[ObjectFinding]:
+        left_out = set(self.except_namespaces)
+        return [
+            item
+            for item in items
+            if (item.ref.name if item.ref.kind == "Namespace" else item.ref.namespace) not in left_out
+        ]
+
+    def finding(self, item: ObjectFinding) -> str:
+        return str(item.ref)
+
+
 Parameters = (
     WhoCanParameters
     | WhatCanParameters
@@ -487,6 +535,7 @@ Parameters = (
     | ExposedParameters
     | PolicyLintParameters
     | PathsParameters
+    | ObjectsParameters
 )
 
 
@@ -553,11 +602,18 @@ class SavedQuestion:
         return self.query.parameters.columns(wide=wide)
 
 
-def run(query: SavedQuery, world: World) -> Answer[Any]:
-    """The answer, with those items of the question that the query keeps. Raises what the question raises."""
-    answers = query.parameters.answers(world)
+def run(query: SavedQuery, world: World, *, counted: bool = False) -> Answer[Any]:
+    """The answer, with those items of the question that the query keeps. Raises what the question raises.
+
+    With ``counted`` attack paths may be ``FoundPath``, for who counts many and looks at some.
+    """
+    parameters = query.parameters
+    if isinstance(parameters, PathsParameters):
+        answers = parameters.answers(world, counted=counted)
+    else:
+        answers = parameters.answers(world)
     found = [item for answer in answers for item in answer]
-    items: Sequence[Any] = query.parameters.kept(world, found)
+    items: Sequence[Any] = parameters.kept(world, found)
     return Answer(
         question=SavedQuestion(query=query),
         items=tuple(items),
@@ -566,7 +622,15 @@ def run(query: SavedQuery, world: World) -> Answer[Any]:
         diagnostics=world.diagnostics,
         notes=_union(answer.notes for answer in answers),
         warnings=_union(answer.warnings for answer in answers),
+        left_out=_builtin_among(parameters, world, found),
     )
+
+
+def _builtin_among(parameters: Parameters, world: World, found: Iterable[Any]) -> int:
+    """How many items are left out because every cluster has them."""
+    if not isinstance(parameters, WhoCanParameters | WhatCanParameters) or parameters.builtin:
+        return 0
+    return sum(is_builtin(world, item.because) for item in found)
 
 
 def _union(sequences: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
@@ -594,53 +658,74 @@ def _merged(first: Access, second: Access) -> Access:
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
+#: The file that makes a folder of queries a pack (`_packs.py`).
+PACK_FILE = "pack.yaml"
+
+
+class Folder(NamedTuple):
+    """Files, and what reports call the place where they are: where a package is installed is nobody's business."""
+
+    name: str
+    files: Traversable
+
+
 def builtin_directory() -> Traversable:
     """The queries that come with the package: inside an installed one, beside the package in a checkout."""
     installed = files("graphsec").joinpath("data", "queries")
     return installed if installed.is_dir() else Path(__file__).parents[2] / "queries"
 
 
+def folder_of(directory: Traversable) -> Folder:
+    return Folder("queries" if directory == builtin_directory() else str(directory), directory)
+
+
 def load_queries(directories: Sequence[Traversable]) -> list[SavedQuery]:
-    """The queries of all files, directory by directory in order of their ids.
+    """The queries of all files, directory by directory in order of their ids. Raises UsageError as ``load_each``."""
+    return [query for found in load_each([folder_of(directory) for directory in directories]) for query in found]
+
+
+def load_each(folders: Sequence[Folder]) -> list[list[SavedQuery]]:
+    """The queries of each folder in order of their ids.
 
     Raises one UsageError that names file and line of everything wrong: a set of queries loads whole or not at all.
     """
     complaints: list[str] = []
-    queries: list[SavedQuery] = []
+    each: list[list[SavedQuery]] = []
     places: dict[str, Source] = {}
-    for directory in directories:
+    for folder in folders:
         loaded = []
-        for name, file in _query_files(directory):
+        for name, file in _query_files(folder):
             try:
                 loaded.append(_read(name, file.read_bytes()))
             except UsageError as error:
                 complaints.append(error.message)
-        for query in sorted(loaded, key=lambda query: query.id):
+        each.append(sorted(loaded, key=lambda query: query.id))
+        for query in each[-1]:
             first = places.setdefault(query.id, query.source)
             if first is not query.source:
                 complaints.append(f"{query.source}: `id`: `{query.id}` is the id of {first} already")
-        queries += sorted(loaded, key=lambda query: query.id)
     if complaints:
         raise UsageError("\n  ".join(complaints), help="`graphsec query show GS-Q-001` prints a query that works")
-    return queries
+    return each
 
 
-def _query_files(directory: Traversable) -> Iterator[tuple[str, Traversable]]:
-    """(name to show, file), in path order."""
-    if not directory.is_dir():
-        raise UsageError(f"no folder of queries: `{directory}`")
-    # Where the package is installed is nobody's business in a report.
-    yield from _walk("queries" if directory == builtin_directory() else str(directory), directory)
+def _query_files(folder: Folder) -> Iterator[tuple[str, Traversable]]:
+    for name, file in yaml_files(folder):
+        if file.name != PACK_FILE:
+            yield name, file
 
 
-def _walk(name: str, directory: Traversable) -> Iterator[tuple[str, Traversable]]:
-    for entry in sorted(directory.iterdir(), key=lambda entry: entry.name):
+def yaml_files(folder: Folder) -> Iterator[tuple[str, Traversable]]:
+    """(name to show, file), in path order. Raises UsageError where there is no such folder."""
+    if not folder.files.is_dir():
+        raise UsageError(f"no folder of queries: `{folder.name}`")
+    for entry in sorted(folder.files.iterdir(), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _walk(f"{name}/{entry.name}", entry)
+            yield from yaml_files(Folder(f"{folder.name}/{entry.name}", entry))
         elif entry.name.endswith((".yaml", ".yml")):
-            yield f"{name}/{entry.name}", entry
+            yield f"{folder.name}/{entry.name}", entry
 
 
 class _Document(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 from graphsec.compile import World
 from graphsec.compile.attacks.drawing import DEAR
@@ -16,9 +17,10 @@ from graphsec.model.rbac import PolicyRule
 from graphsec.model.ref import Ref
 from graphsec.query._answer import Answer
 from graphsec.query._attack_ends import SINKS, End, goal, start
-from graphsec.query._attack_reach import reaching
+from graphsec.query._attack_reach import Reached, reaching
 from graphsec.query._attack_starts import all_starts, pods
 from graphsec.query._needs import require
+from graphsec.query._shared import shared
 from graphsec.query.entry_points import EntryPoints
 from graphsec.query.paths import CONDITIONAL, PROVED, AttackPath, Paths, Search
 
@@ -28,6 +30,27 @@ _FOREIGN = frozenset({K.ACCOUNT, K.ACCOUNTS, K.SECRET, K.SECRETS, K.POD, K.PODS_
 _WHOLE = End("cluster-admin", (CLUSTER,))
 _NOWHERE = End("", ())
 Wanted = Callable[[Fact], bool]
+
+
+@dataclass(frozen=True)
+class FoundPath:
+    """That there is a path; the path itself is made when looked at, since a gate counts thousands and shows some."""
+
+    source: str
+    target: str
+    proved: bool
+    _make: Callable[[], AttackPath]
+
+    @property
+    def verdict(self) -> str:
+        return PROVED if self.proved else CONDITIONAL
+
+    @cached_property
+    def _path(self) -> AttackPath:
+        return self._make()
+
+    def path(self) -> AttackPath:
+        return self._path
 
 
 def check_targets(targets: Iterable[str], *, sinks: bool) -> None:
@@ -45,7 +68,18 @@ def namesake(source: str) -> str:
 
 def to_target(world: World, question: Paths, names: Collection[str], verdicts: Collection[str]) -> Answer[AttackPath]:
     """What the question finds of these verdicts, with ``names`` from those accounts alone; nothing where an end is not in
-    this input. Only paths that are kept are made."""
+    this input."""
+    answer = reached(world, question, names, verdicts)
+    paths = sorted(
+        (found.path() for found in answer), key=lambda path: (path.verdict != PROVED, path.hops, path.source)
+    )
+    search = Search(world, clouds=question.target.startswith("CloudIdentity/"))
+    notes = (*answer.notes, *search.notes(paths, _NOWHERE))
+    return replace(answer, items=tuple(paths), notes=tuple(dict.fromkeys(notes)))
+
+
+def reached(world: World, question: Paths, names: Collection[str], verdicts: Collection[str]) -> Answer[Any]:
+    """The same, with items that are ``FoundPath``, in order of their sources."""
     require(world, question.ask)
     search = Search(world, clouds=question.target.startswith("CloudIdentity/"))
     try:
@@ -56,12 +90,15 @@ def to_target(world: World, question: Paths, names: Collection[str], verdicts: C
         return replace(nothing, complete=False, warnings=(*nothing.warnings, error.message))
     starts = [given for given in starts if not names or namesake(given.text) in names]
     paths = [
-        search.path(found.start, end, found.proof)
+        FoundPath(found.start.text, end.text, found.proved, partial(_made, search, end, found))
         for found in reaching(search.graph, starts, end)
         if (PROVED if found.proved else CONDITIONAL) in verdicts
     ]
-    paths.sort(key=lambda path: (path.verdict != PROVED, path.hops, path.source))
     return _answer(search, question, paths, end)
+
+
+def _made(search: Search, end: End, found: Reached) -> AttackPath:
+    return search.path(found.start, end, found.proof)
 
 
 def _starts(search: Search, question: Paths) -> list[End]:
@@ -76,7 +113,7 @@ def from_exposed(world: World, targets: Iterable[str], except_routes: Iterable[s
     """From the workloads that the internet opens by other routes than these."""
     question = Paths(source="exposed")
     require(world, question.ask)
-    found = EntryPoints().answer(world)
+    found = shared(EntryPoints(), world)
     excepted, wanted = set(except_routes), set(targets)
     open_ = [entry for entry in found if not excepted.issuperset(entry.routes)]
     paths = [path for entry in open_ for path in entry.paths if path.target in wanted]
@@ -107,7 +144,7 @@ def whole_namespaces(world: World, source: str, *, builtin: bool) -> Answer[Atta
     return _answer(search, question, [*_nearest(search, starts)])
 
 
-def _answer(search: Search, question: Paths, items: list[AttackPath], end: End = _NOWHERE) -> Answer[AttackPath]:
+def _answer(search: Search, question: Paths, items: Sequence[Any], end: End = _NOWHERE) -> Answer[Any]:
     complete, warnings = require(search.world, question.ask)
     return Answer(
         question=question,
@@ -115,7 +152,7 @@ def _answer(search: Search, question: Paths, items: list[AttackPath], end: End =
         complete=complete,
         coverage=search.world.coverage,
         diagnostics=search.world.diagnostics,
-        notes=tuple(search.notes(items, end)),
+        notes=tuple(search.notes([item for item in items if isinstance(item, AttackPath)], end)),
         warnings=warnings,
     )
 
@@ -182,4 +219,13 @@ def _is_whole(namespace: str, fact: Fact) -> bool:
     return fact.kind in (K.ACCOUNTS, K.SECRETS) and fact.namespace == namespace
 
 
-__all__ = ["check_targets", "crossing", "from_exposed", "namesake", "to_target", "whole_namespaces"]
+__all__ = [
+    "FoundPath",
+    "check_targets",
+    "crossing",
+    "from_exposed",
+    "namesake",
+    "reached",
+    "to_target",
+    "whole_namespaces",
+]

@@ -11,6 +11,7 @@ from graphsec.query._answer import Answer, lower_name
 from graphsec.query._attack_ends import SINKS, End, start
 from graphsec.query._attack_network import marked
 from graphsec.query._needs import require
+from graphsec.query._shared import shared
 from graphsec.query.exposed import Exposed, Exposure
 from graphsec.query.paths import AttackPath, Search
 
@@ -89,7 +90,7 @@ class EntryPoints:
         complete, warnings = require(world, self.ask)
         search = Search(world)
         by_workload: dict[Any, list[Exposure]] = {}
-        for found in Exposed().answer(world):
+        for found in shared(Exposed(), world):
             if found.origin == "internet" and found.verdict != "no":
                 by_workload.setdefault(found.workload, []).append(found)
         marks = {ref: entry.reason for ref, entry in marked(world)}

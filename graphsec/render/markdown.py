@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from graphsec.model.text import safe
 from graphsec.query._answer import Answer
+from graphsec.render._findings import lists_findings, report
+from graphsec.render._findings_markdown import finding_blocks
+from graphsec.render._markdown_text import code, escaped, row
 from graphsec.render._renderer import Options, Renderer
 
 #: Longer tables are folded away, so that they do not bury the discussion around them.
 _OPEN_ROWS = 25
 
-#: Text in which no Markdown dialect sees markup; punctuation only where it ends a word.
-_PLAIN = re.compile(r"-|(?:[A-Za-z0-9](?:[A-Za-z0-9 /,()-]|[:;.](?= |$))*)?")
-#: In a code span nothing has a meaning but the backtick, and in a table the pipe; the rest keeps raw HTML out of the text.
-_CODE_SPAN = re.compile(r"[^ `|\\<>&\[\]][^`|\\<>&\[\]]*")
-_PUNCTUATION = re.compile(r"[^A-Za-z0-9 /,\u0080-\U0010ffff-]")
-
-
-def escaped(text: str) -> str:
-    """``text`` on one line, as it is where that is harmless. Code also keeps `@name` from calling somebody."""
-    return text if _PLAIN.fullmatch(text) else _code(text)
-
-
-def _code(text: str) -> str:
-    text = safe(text)
-    if _CODE_SPAN.fullmatch(text):
-        return f"`{text}`"
-    return f"<code>{_PUNCTUATION.sub(lambda match: f'&#{ord(match.group())};', text)}</code>"
-
 
 def _markdown(answer: Answer[Any], _: Options) -> str:
     blocks = [
-        [f"### {_code(answer.question.command())}"],
-        list(_table(answer)) if answer else ["Nothing found."],
+        [f"### {code(answer.question.command())}"],
+        *_items(answer),
         [f"- **Warning:** {escaped(warning)}" for warning in answer.warnings]
         + [f"- {escaped(note)}" for note in answer.notes],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _items(answer: Answer[Any]) -> Iterator[list[str]]:
+    if lists_findings(answer):
+        yield from finding_blocks(report(answer, "markdown"))
+    else:
+        yield list(_table(answer)) if answer else ["Nothing found."]
 
 
 def _table(answer: Answer[Any]) -> Iterator[str]:
@@ -47,16 +37,14 @@ def _table(answer: Answer[Any]) -> Iterator[str]:
     folded = len(answer) > _OPEN_ROWS
     if folded:
         yield from ("<details>", f"<summary>{len(answer):,} rows</summary>", "")
-    yield _row(list(map(escaped, head)))
-    yield _row(["---"] * len(head))
+    yield row(list(map(escaped, head)))
+    yield row(["---"] * len(head))
     for item in answer:
-        yield _row(list(map(escaped, item.row(wide=False))))
+        yield row(list(map(escaped, item.row(wide=False))))
     if folded:
         yield from ("", "</details>")
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
+__all__ = ["escaped"]
 
 RENDERER = Renderer(name="markdown", suffix=".md", help="a table for pull requests", render=_markdown)
