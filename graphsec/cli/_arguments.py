@@ -26,7 +26,7 @@ SWITCHES = (
 VALUED = (
     "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
     "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--param", "--port", "--protocol", "--queries", "--role", "--scope",
     "--sink", "--subject", "--subresource", "--top", "--via", "--without",
 )  # fmt: skip
 

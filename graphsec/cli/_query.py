@@ -27,6 +27,12 @@ _Directory = Annotated[
     list[str], typer.Option("--queries", help="Folder of your own queries (repeatable).", show_default=False)
 ]
 _Ids = Annotated[list[str], typer.Argument(metavar="[ID]...", help="Query ids (default: all).", show_default=False)]
+_Given = Annotated[
+    list[str],
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="Value of a query's parameter, lists with commas.", show_default=False
+    ),
+]
 _Id = Annotated[str, typer.Argument(help="Query id.", show_default=False)]
 
 
@@ -88,9 +94,12 @@ def copy(
 
 @queries.command("run")
 @with_common
-def run_queries(common: Common, ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
+def run_queries(common: Common, ids: _Ids = [], own: _Directory = [], given: _Given = []) -> int:  # noqa: B006
     """Run one query for its findings, or several for a table of how many each finds."""
     chosen = _chosen(own, ids)
+    if given and len(ids) != 1:
+        raise UsageError("`--param` goes with one query", help="graphsec query run ID --param name=value")
+    chosen = tuple(query.with_params(given) for query in chosen)
     world = session.open_world(common)
     if len(ids) == 1:
         query = chosen[0]
@@ -104,8 +113,12 @@ def run_queries(common: Common, ids: _Ids = [], own: _Directory = []) -> int:  #
 
 @queries.command("lint")
 def lint_queries(ids: _Ids = [], own: _Directory = []) -> int:  # noqa: B006
-    """Check queries without running them; exits 1 on remarks."""
-    remarks = [f"{query.source}: {query.id}: {remark}" for query in _chosen(own, ids) for remark in lint(query)]
+    """Check queries without running them, and tell what their conditions cost; exits 1 on remarks."""
+    chosen = _chosen(own, ids)
+    remarks = [f"{query.source}: {query.id}: {remark}" for query in chosen for remark in lint(query)]
+    for query in chosen:
+        if (condition := query.condition) is not None:
+            print(f"{query.id}: `where` costs {counted(condition.cost, 'operation')} for each row")
     for remark in remarks:
         print(safe(remark))
     return int(bool(remarks))
