@@ -183,7 +183,7 @@ def _reach() -> Iterator[Declared]:
 
 
 def _exposed() -> Iterator[Declared]:
-    yield from _of_ref("workload", "the workload", lambda item: item.workload, "absent for nodes")
+    yield from _of_ref("workload", "the workload", lambda item: item.workload, "absent for what is in none")
     yield _strings("origin", "internet, namespaces or new-pods", lambda item: item.origin)
     yield _strings("from", "who can open it, in words", lambda item: item.source)
     yield _strings("verdict", "yes, possible or no", lambda item: item.verdict)
