@@ -22,7 +22,7 @@ from graphsec.model.ref import Ref, Source
 from graphsec.query._answer import Answer, _place
 from graphsec.query._grants import vertex
 from graphsec.query._match_attack import AttackArrow, Attacks
-from graphsec.query._match_graph import ATTACK, KINDS, MAY_CONNECT, Ints, Mask, MatchGraph, Walk, unique_pairs
+from graphsec.query._match_graph import ATTACK, KINDS, MAY_CONNECT, Ints, Mask, MatchGraph, Walk
 from graphsec.query._needs import require
 from graphsec.query.lang import ArrowPattern, Column, Condition, Given, Table
 from graphsec.query.paths import CONDITIONAL, PROVED, AttackPath, Search
@@ -284,10 +284,10 @@ class _Matches:
         self._sets = self._back(forward)
         variable, _, self._attribute = question.group_by.partition(".")
         self._grouped = self._pattern.variables[variable]
-        joined = {self._pattern.variables[name] for part in self._joint for name in _variables(part)}
-        #: Places whose nodes are told apart, in order.
-        self._places = sorted({self._grouped, *joined})
-        #: The nodes at those places, by the key of their finding.
+        self._classes = self._told_apart()
+        #: Of each place whose nodes are told apart, in order.
+        self._places = sorted(self._classes)
+        #: Choices of a class for each of them, by the key of their finding.
         self.found: Mapping[str, list[tuple[int, ...]]] = self._by_key()
 
     def _masks(self) -> list[Mask]:
@@ -326,12 +326,25 @@ class _Matches:
 
     # -- findings -----------------------------------------------------------------------------------------------
 
+    def _told_apart(self) -> dict[int, _Classes]:
+        """By place: nodes are told apart by the key of findings, and by what conditions on several variables look at."""
+        columns = sorted({column for part in self._joint for column in part.columns})
+        found: dict[int, _Classes] = {}
+        for place in {self._grouped, *(self._pattern.variables[column.partition(".")[0]] for column in columns)}:
+            nodes = np.flatnonzero(self._sets[place])
+            name = self._pattern.nodes[place].variable
+            attributes = [column.partition(".")[2] for column in columns if column.partition(".")[0] == name]
+            # Of a map the keys that are asked for are not known here: all of it counts.
+            values = [list(map(_hashable, self.graph.values(attribute, nodes.tolist()))) for attribute in attributes]
+            keys = self._keys(nodes.tolist()) if place == self._grouped else [""] * len(nodes)
+            found[place] = _Classes(nodes, list(zip(keys, *values, strict=True)), len(self.graph))
+        return found
+
     def _by_key(self) -> Mapping[str, list[tuple[int, ...]]]:
         rows = self._joined()
-        column = rows[:, self._places.index(self._grouped)]
-        keys = self._keys(column.tolist())
+        column = self._classes[self._grouped].first[rows[:, self._places.index(self._grouped)]]
         found: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-        for key, row in zip(keys, rows.tolist(), strict=True):
+        for key, row in zip(self._keys(column.tolist()), rows.tolist(), strict=True):
             found[key].append(tuple(row))
         return found
 
@@ -345,51 +358,49 @@ class _Matches:
         ]
 
     def _joined(self) -> Ints:
-        """A row for each choice of nodes at ``_places`` that some match makes."""
+        """A row for each choice of classes at ``_places`` that some match makes."""
         first, last = self._places[0], self._places[-1]
         at = np.flatnonzero(self._sets[first])
-        rows = at.reshape(-1, 1)
+        rows = np.arange(len(self._classes[first].first)).reshape(-1, 1)
+        # The row that each node of the front continues.
+        row = self._classes[first].of[at]
         waiting = list(self._joint)
         for place in range(first, last):
-            parents, at = self._arrows[place].expand(at, self._sets[place + 1])
-            if len(parents) > MOST_ROWS:
+            row, at = self._arrows[place].expand(row, at, self._sets[place + 1])
+            if len(row) > MOST_ROWS:
                 raise LimitError(
                     f"more than {MOST_ROWS:,} rows to join for `where`", help="conditions on one variable cost no join"
                 )
-            rows = rows[parents]
-            if place + 1 in self._places:
-                rows = np.column_stack((rows, at))
-                rows, waiting = self._tested(rows, waiting)
-                at = rows[:, -1]
-            elif len(rows):
-                rows, at = _distinct(rows, at, len(self.graph))
+            if place + 1 in self._classes:
+                classes = self._classes[place + 1]
+                chosen, row = np.unique(row * len(classes.first) + classes.of[at], return_inverse=True)
+                row = row.reshape(-1)
+                rows = np.column_stack((rows[chosen // len(classes.first)], chosen % len(classes.first)))
+                kept, waiting = self._tested(rows, waiting)
+                number = np.cumsum(kept) - 1
+                rows, at, row = rows[kept], at[kept[row]], number[row[kept[row]]]
         return rows
 
-    def _tested(self, rows: Ints, waiting: list[Condition]) -> tuple[Ints, list[Condition]]:
-        """The rows that hold to every condition whose nodes they have, and the conditions left."""
-        names = {place: name for name, place in self._pattern.variables.items()}
-        known = {
-            names[place]: rows[:, index] for index, place in enumerate(self._places[: rows.shape[1]]) if place in names
+    def _tested(self, rows: Ints, waiting: list[Condition]) -> tuple[Mask, list[Condition]]:
+        """(rows that hold to every condition whose classes they have, the conditions left)."""
+        nodes = {
+            self._pattern.nodes[place].variable: self._classes[place].first[rows[:, index]]
+            for index, place in enumerate(self._places[: rows.shape[1]])
         }
-        left = []
-        for part in waiting:
-            if set(_variables(part)) <= set(known):
-                mask = part.mask(self._table(known), self._question.given)
-                rows = rows[mask]
-                known = {name: column[mask] for name, column in known.items()}
-            else:
-                left.append(part)
-        return rows, left
+        ready = [part for part in waiting if set(_variables(part)) <= set(nodes)]
+        kept = np.ones(len(rows), dtype=bool)
+        for part in ready:
+            kept &= part.mask(self._table(nodes), self._question.given)
+        return kept, [part for part in waiting if part not in ready]
 
     # -- ways ---------------------------------------------------------------------------------------------------
 
     def ways(self, key: str) -> Iterator[Way]:
-        """Each match of a finding."""
+        """Each match of a finding: classes at some places, any nodes of them."""
         for row in self.found[key]:
             sets = [mask.copy() for mask in self._sets]
-            for place, node in zip(self._places, row, strict=True):
-                sets[place][:] = False
-                sets[place][node] = True
+            for place, number in zip(self._places, row, strict=True):
+                sets[place] &= self._classes[place].of == number
             for place, arrow in enumerate(self._arrows):
                 sets[place + 1] = arrow.narrowed(sets[place], sets[place + 1])
             sets = self._back(sets)
@@ -428,11 +439,23 @@ def _variables(part: Condition) -> list[str]:
     return sorted({column.partition(".")[0] for column in part.columns})
 
 
-def _distinct(rows: Ints, at: Ints, size: int) -> tuple[Ints, Ints]:
-    """Each row once for each node where it is."""
-    known, which = np.unique(rows, axis=0, return_inverse=True)
-    numbers, nodes = unique_pairs(which.reshape(-1), at, size)
-    return known[numbers], nodes
+def _hashable(value: object) -> object:
+    return tuple(sorted(value.items())) if isinstance(value, Mapping) else value
+
+
+class _Classes:
+    """Nodes that have the same values: ``of[node]`` is the class, -1 for other nodes; ``first[class]`` one of its nodes."""
+
+    def __init__(self, nodes: Ints, values: Sequence[object], size: int) -> None:
+        numbers: dict[object, int] = {}
+        first: list[int] = []
+        self.of = np.full(size, -1, dtype=np.int64)
+        for node, value in zip(nodes.tolist(), values, strict=True):
+            number = numbers.setdefault(value, len(first))
+            if number == len(first):
+                first.append(node)
+            self.of[node] = number
+        self.first = np.array(first, dtype=np.int64)
 
 
 __all__ = ["MOST_ROWS", "Match", "MatchQuestion"]

@@ -17,7 +17,7 @@ from graphsec.graph.horn import FAR
 from graphsec.model.attack import FactKind
 from graphsec.model.ref import Ref
 from graphsec.query._attack_ends import SINKS, End, goal, start
-from graphsec.query._match_graph import INTERNET, Ints, Mask, MatchGraph, unique_pairs
+from graphsec.query._match_graph import INTERNET, Arcs, Ints, Mask, MatchGraph, unique_pairs
 from graphsec.query.paths import STRUCTURE, AttackPath, Search
 
 _FREE = frozenset({STRUCTURE, "implicit-group"})
@@ -144,14 +144,11 @@ class AttackArrow:
         found[nodes] = True
         return found
 
-    def expand(self, nodes: Ints, allowed: Mask) -> tuple[Ints, Ints]:
-        order = np.argsort(self._left, kind="stable")
-        left, right = self._left[order], self._right[order]
-        begins, ends = np.searchsorted(left, nodes), np.searchsorted(left, nodes, side="right")
-        rows = np.repeat(np.arange(len(nodes)), ends - begins)
-        places = np.arange(len(rows)) - np.repeat(np.cumsum(ends - begins) - (ends - begins), ends - begins)
-        heads = right[np.repeat(begins, ends - begins) + places]
-        return rows[allowed[heads]], heads[allowed[heads]]
+    def expand(self, rows: Ints, nodes: Ints, allowed: Mask) -> tuple[Ints, Ints]:
+        """As a walk does."""
+        places, heads = Arcs(self._left, self._right, len(allowed)).expand(nodes)
+        kept = allowed[heads]
+        return unique_pairs(rows[places[kept]], heads[kept], len(allowed))
 
     def ways(self, node: int, ends: Mask) -> Iterator[Sequence[int]]:
         """Each is the node and an end."""

@@ -97,12 +97,13 @@ class Arcs:
 class Step:
     """What one step of an arrow may be: one of several ways, each of one stage or more."""
 
-    def __init__(self, ways: Sequence[tuple[Arcs, ...]]) -> None:
+    def __init__(self, ways: Sequence[tuple[Arcs, ...]], size: int) -> None:
         self._ways = ways
+        self._size = size
 
     @cached_property
     def turned(self) -> Step:
-        return Step([tuple(stage.turned for stage in reversed(way)) for way in self._ways])
+        return Step([tuple(stage.turned for stage in reversed(way)) for way in self._ways], self._size)
 
     def image(self, mask: Mask) -> Mask:
         found = np.zeros(len(mask), dtype=bool)
@@ -113,20 +114,17 @@ class Step:
             found |= reached
         return found
 
-    def expand(self, nodes: Ints, allowed: Mask) -> tuple[Ints, Ints]:
-        """(place in ``nodes``, node) of each pair, once, sorted."""
-        found = [self._along(way, nodes) for way in self._ways]
-        rows = np.concatenate([rows for rows, _ in found])
-        heads = np.concatenate([heads for _, heads in found])
-        kept = allowed[heads]
-        return unique_pairs(rows[kept], heads[kept], len(allowed))
+    def expand(self, rows: Ints, nodes: Ints) -> tuple[Ints, Ints]:
+        """Pairs of a row and a node where it is to pairs of a row and a node that it gets to, each once, sorted."""
+        found = [self._along(way, rows, nodes) for way in self._ways]
+        return unique_pairs(
+            np.concatenate([part for part, _ in found]), np.concatenate([part for _, part in found]), self._size
+        )
 
-    @staticmethod
-    def _along(way: tuple[Arcs, ...], nodes: Ints) -> tuple[Ints, Ints]:
-        rows, at = np.arange(len(nodes)), nodes
+    def _along(self, way: tuple[Arcs, ...], rows: Ints, at: Ints) -> tuple[Ints, Ints]:
         for stage in way:
             places, heads = stage.expand(at)
-            rows, at = unique_pairs(rows[places], heads, stage._size)  # noqa: SLF001 - a part of it
+            rows, at = unique_pairs(rows[places], heads, self._size)
         return rows, at
 
 
@@ -248,7 +246,7 @@ class MatchGraph:
         ways: list[tuple[Arcs, ...]] = []
         for kind in kinds:
             ways += self._connections(outside=outside) if kind == MAY_CONNECT else [(self._arcs(KINDS[kind]),)]
-        step = Step(ways)
+        step = Step(ways, len(self))
         return step.turned if backward else step
 
     def _arcs(self, kind: EdgeKind) -> Arcs:
@@ -334,16 +332,13 @@ class Walk:
             mask = step.image(mask)
             yield mask
 
-    def expand(self, nodes: Ints, allowed: Mask) -> tuple[Ints, Ints]:
-        """(place in ``nodes``, node) of each pair that the arrow joins, sorted."""
-        everything = np.ones(len(allowed), dtype=bool)
-        rows, at = np.arange(len(nodes)), nodes
+    def expand(self, rows: Ints, nodes: Ints, allowed: Mask) -> tuple[Ints, Ints]:
+        """As a step does, to nodes that are ``allowed``."""
         found: list[tuple[Ints, Ints]] = []
         for turn in range(1, self._most + 1):
-            places, heads = self._step.expand(at, everything)
-            rows, at = unique_pairs(rows[places], heads, len(allowed))
+            rows, nodes = self._step.expand(rows, nodes)
             if turn >= self._least:
-                found.append((rows[allowed[at]], at[allowed[at]]))
+                found.append((rows[allowed[nodes]], nodes[allowed[nodes]]))
         return unique_pairs(
             np.concatenate([part for part, _ in found]), np.concatenate([part for _, part in found]), len(allowed)
         )
@@ -359,8 +354,8 @@ class Walk:
         if not left:
             yield walk
             return
-        _, heads = self._step.expand(np.array(walk[-1:]), towards[left - 1])
-        for head in heads.tolist():
+        _, heads = self._step.expand(np.zeros(1, dtype=np.int64), np.array(walk[-1:]))
+        for head in heads[towards[left - 1][heads]].tolist():
             yield from self._walks((*walk, head), left - 1, towards)
 
 
