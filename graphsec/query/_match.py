@@ -22,7 +22,7 @@ from graphsec.model.ref import Ref, Source
 from graphsec.query._answer import Answer, _place
 from graphsec.query._grants import vertex
 from graphsec.query._match_attack import AttackArrow, Attacks
-from graphsec.query._match_graph import ATTACK, KINDS, MAY_CONNECT, Ints, Mask, MatchGraph, Walk
+from graphsec.query._match_graph import ATTACK, KINDS, MAY_CONNECT, Ints, Mask, MatchGraph, Walk, unique_pairs
 from graphsec.query._needs import require
 from graphsec.query.lang import ArrowPattern, Column, Condition, Given, Table
 from graphsec.query.paths import CONDITIONAL, PROVED, AttackPath, Search
@@ -373,8 +373,7 @@ class _Matches:
                 )
             if place + 1 in self._classes:
                 classes = self._classes[place + 1]
-                chosen, row = np.unique(row * len(classes.first) + classes.of[at], return_inverse=True)
-                row = row.reshape(-1)
+                chosen, row = _numbered(row * len(classes.first) + classes.of[at])
                 rows = np.column_stack((rows[chosen // len(classes.first)], chosen % len(classes.first)))
                 kept, waiting = self._tested(rows, waiting)
                 number = np.cumsum(kept) - 1
@@ -437,6 +436,12 @@ class _Matches:
 
 def _variables(part: Condition) -> list[str]:
     return sorted({column.partition(".")[0] for column in part.columns})
+
+
+def _numbered(values: Ints) -> tuple[Ints, Ints]:
+    """(the values once, sorted, the place of each among them)."""
+    _, known = unique_pairs(np.zeros_like(values), values, int(values.max(initial=0)) + 1)
+    return known, np.searchsorted(known, values)
 
 
 def _hashable(value: object) -> object:

@@ -6,7 +6,7 @@ Hubs, powers, joins, peer groups and connections of the typed graph are no nodes
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -50,6 +50,8 @@ ATTRIBUTES = (
 )
 #: Arcs that one step of a join may look at.
 _MOST_ARCS = 20_000_000
+#: Pairs are marked rather than sorted where there is no more room between them than this.
+_DENSE = 64
 
 
 def attribute_columns(variable: str) -> Iterator[Column]:
@@ -129,7 +131,17 @@ class Step:
 
 
 def unique_pairs(rows: Ints, nodes: Ints, size: int) -> tuple[Ints, Ints]:
-    both = np.unique(rows * size + nodes)
+    """Each pair once, sorted; ``size`` is more than any node."""
+    both = rows * size + nodes
+    space = (int(rows.max()) + 1) * size if len(rows) else 0
+    if space <= _DENSE * len(both):
+        # Marking is linear; `np.unique` hashes millions of pairs, which takes longer than to sort them.
+        marked = np.zeros(space, dtype=bool)
+        marked[both] = True
+        both = np.flatnonzero(marked)
+    else:
+        both = np.sort(both)
+        both = both[np.concatenate(([True], both[1:] != both[:-1]))]
     return both // size, both % size
 
 
@@ -141,7 +153,7 @@ class MatchGraph:
         self._certain = certain
         self._graph = world.graph
         self.refs: list[Ref] = [*(self._graph.label(node) for node in self._graph.nodes()), INTERNET]
-        self._kinds = [*(self._graph.kind(node) for node in self._graph.nodes()), None]
+        self._kinds = np.array([*(self._graph.kind(node).value for node in self._graph.nodes()), INTERNET.kind])
 
     def __len__(self) -> int:
         return len(self.refs)
@@ -151,24 +163,22 @@ class MatchGraph:
 
     # -- labels -------------------------------------------------------------------------------------------------
 
-    def labelled(self, labels: Iterable[str]) -> Mask:
+    def labelled(self, labels: Collection[str]) -> Mask:
         """Nodes with one of the labels, all that are nodes of patterns for none."""
-        words = set(labels)
         mask = np.zeros(len(self), dtype=bool)
-        for number, kind in enumerate(self._kinds):
-            mask[number] = (kind not in _PLUMBING) if not words else self._has(number, kind, words)
-        return mask
+        for label in labels:
+            mask |= self._with_label(label)
+        return mask if labels else ~np.isin(self._kinds, [kind.value for kind in _PLUMBING])
 
-    def _has(self, number: int, kind: NodeKind | None, words: set[str]) -> bool:
-        if kind is None:
-            return "Internet" in words
-        ref = self.refs[number]
-        return (
-            ("Subject" in words and kind in _SUBJECTS)
-            or ("Pod" in words and ref in self._running)
-            or ("Workload" in words and (kind is NodeKind.WORKLOAD or self._controller.get(ref) == ref))
-            or (kind.value in words and kind.value not in UNIONS)
-        )
+    def _with_label(self, label: str) -> Mask:
+        mask: Mask = self._kinds == label
+        if label == "Subject":
+            return np.isin(self._kinds, [kind.value for kind in _SUBJECTS])
+        if label in ("Pod", "Workload"):
+            wanted = self._running if label == "Pod" else [ref for ref, top in self._controller.items() if ref == top]
+            mask = mask & (label == "Workload")
+            mask[[self.number(ref) for ref in wanted if ref in self._graph]] = True
+        return mask
 
     @cached_property
     def _running(self) -> Mapping[Ref, int]:
@@ -210,13 +220,13 @@ class MatchGraph:
         """Of every controller its outermost one; chains of owners are short, and end where they would begin anew."""
         owners = dict(zip(*(ends.tolist() for ends in self._graph.arcs(EdgeKind.OWNED_BY)), strict=True))
         found: dict[Ref, Ref] = {}
-        for number, kind in enumerate(self._kinds):
-            if kind is NodeKind.WORKLOAD or (kind is NodeKind.POD and number in owners):
-                at, seen = number, {number}
-                while (owner := owners.get(at, at)) not in seen:
-                    at = owner
-                    seen.add(at)
-                found[self.refs[number]] = self.refs[at]
+        controllers = np.flatnonzero(self._kinds == NodeKind.WORKLOAD.value).tolist()
+        for number in dict.fromkeys((*controllers, *owners)):
+            at, seen = number, {number}
+            while (owner := owners.get(at, at)) not in seen:
+                at = owner
+                seen.add(at)
+            found[self.refs[number]] = self.refs[at]
         return found
 
     def _labels(self, ref: Ref) -> Mapping[str, str]:
@@ -254,7 +264,7 @@ class MatchGraph:
 
     def _connections(self, *, outside: bool) -> Iterator[tuple[Arcs, ...]]:
         """From what runs, and from addresses, over groups and connections; from the internet by its routes."""
-        addresses = [number for number, kind in enumerate(self._kinds) if kind is NodeKind.ADDRESSES]
+        addresses = np.flatnonzero(self._kinds == NodeKind.ADDRESSES.value)
         tails, heads = self._graph.arcs(EdgeKind.IN_GROUP)
         # Addresses are a group of their own.
         own = Arcs(np.concatenate((tails, addresses)), np.concatenate((heads, addresses)), len(self))
