@@ -22,8 +22,11 @@ from graphsec.cli.app import app
 from graphsec.model.attack import ASSUMPTIONS, Example, Rule
 from graphsec.model.diagnostic import CODES, Code
 from graphsec.model.vocabulary import EdgeKind, NodeKind
+from graphsec.query._columns import ASKS, columns_of
+from graphsec.query._match_graph import KINDS, LABELS, UNIONS, attribute_columns
 from graphsec.query._saved import builtin_directory, load_queries
 from graphsec.query.export import EXPORTS
+from graphsec.query.lang import Column
 from graphsec.render import renderers
 from graphsec.rules import page as page_of
 from graphsec.rules import rules
@@ -104,6 +107,32 @@ def _saved_queries() -> Iterator[str]:
     queries = load_queries([builtin_directory()])
     rows = ((f"`{query.id}`", query.severity, query.title, " ".join(query.tags)) for query in queries)
     return _table(("Id", "Severity", "Title", "Tags"), rows)
+
+
+def _query_columns() -> Iterator[str]:
+    for ask in ASKS:
+        yield from (f"`{ask}`:", "")
+        rows = (_column_row(column) for column in columns_of(ask).schema.columns.values())
+        yield from (*_table(("Column", "Type", "Is"), rows), "")
+
+
+def _column_row(column: Column) -> tuple[str, ...]:
+    absent = " (may be absent)" if column.optional and "absent" not in column.help else ""
+    return f"`{column.name}`", column.type.value, f"{column.help}{absent}"
+
+
+def _pattern_labels() -> Iterator[str]:
+    rows = ((f"`{label}`", UNIONS.get(label, f"a {label} of the graph")) for label in LABELS)
+    return _table(("Label", "Is"), rows)
+
+
+def _pattern_edges() -> Iterator[str]:
+    rows = ((f"`{name}`", f"`{kind.value}`") for name, kind in KINDS.items())
+    return _table(("Kind", "Edge of the graph"), rows)
+
+
+def _pattern_columns() -> Iterator[str]:
+    return _table(("Column", "Type", "Is"), (_column_row(column) for column in attribute_columns("w")))
 
 
 def _formats() -> Iterator[str]:
@@ -247,6 +276,10 @@ def _example(example: Example) -> tuple[str, ...]:
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "diagnostics": _diagnostics,
     "saved queries": _saved_queries,
+    "query columns": _query_columns,
+    "pattern labels": _pattern_labels,
+    "pattern edges": _pattern_edges,
+    "pattern columns": _pattern_columns,
     "formats": _formats,
     "exports": _exports,
     "commands": _commands,

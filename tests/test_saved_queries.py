@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 QUERIES = _saved.load_queries([_saved.builtin_directory()])
 DEMO = ROOT / "fixtures" / "demo"
 #: Those that an input of RBAC alone does not answer.
-NEED_PODS = {query.id for query in QUERIES if query.ask in ("reach", "exposed", "policy_lint", "objects")} | {
+NEED_PODS = {query.id for query in QUERIES if query.ask in ("reach", "exposed", "policy_lint", "objects", "match")} | {
     query.id for query in QUERIES if getattr(query.parameters, "source", "") == "exposed"
 }
 
@@ -115,7 +115,7 @@ def test_nothing_of_a_fresh_cluster_is_found() -> None:
 @pytest.mark.parametrize("line", ["apiVersion", "id", "title", "severity", "description", "remediation", "ask"])
 def test_a_required_key_is_missed(tmp_path: Path, line: str) -> None:
     text = "\n".join(row for row in GOOD_LINES if not row.startswith(f"{line}:"))
-    assert refusal(tmp_path, text) == f"query.yaml:1: required key `{line}` is missing"
+    assert refusal(tmp_path, text) == f"query.yaml:1:1: required key `{line}` is missing"
 
 
 @pytest.mark.parametrize(
@@ -123,32 +123,30 @@ def test_a_required_key_is_missed(tmp_path: Path, line: str) -> None:
     [
         (
             edited("severity: high", "severity: urgent"),
-            "4: `severity`: 'urgent' is none of info, low, medium, high, critical",
+            "4:1: `severity`: 'urgent' is none of info, low, medium, high, critical",
         ),
-        (edited("apiVersion: graphsec/v1", "apiVersion: v2"), "1: `apiVersion`: 'v2' is none of graphsec/v1"),
-        (edited("id: ORG-SEC-001", "id: secrets"), "2: `id`: ids look like `ORG-SEC-001`"),
-        (edited("ask: who_can", "ask: who_could"), "9: `ask`: 'who_could' is none of who_can, what_can, can_i"),
-        (edited("title: Who", "titel: Who"), "3: unknown key `titel`"),
-        (edited("resource: secrets", "resorce: secrets"), "11: unknown key `resorce`"),
-        (GOOD + "namespaces: [prod]\n", "15: unknown key `namespaces`"),
-        (GOOD + "source: {file: x, line: 1}\n", "15: unknown key `source`"),
-        (GOOD + "scope: prod\n", "15: `scope`: 'prod' is none of any, cluster"),
-        (GOOD + "namespace: 5\n", "15: `namespace`: expected `str`, got `int`"),
+        (edited("apiVersion: graphsec/v1", "apiVersion: v2"), "1:1: `apiVersion`: 'v2' is none of graphsec/v1"),
+        (edited("id: ORG-SEC-001", "id: secrets"), "2:1: `id`: ids look like `ORG-SEC-001`"),
+        (edited("ask: who_can", "ask: who_could"), "9:1: `ask`: 'who_could' is none of who_can, what_can, can_i"),
+        (edited("title: Who", "titel: Who"), "3:1: unknown key `titel`"),
+        (edited("resource: secrets", "resorce: secrets"), "11:1: unknown key `resorce`"),
+        (GOOD + "namespaces: [prod]\n", "15:1: unknown key `namespaces`"),
+        (GOOD + "source: {file: x, line: 1}\n", "15:1: unknown key `source`"),
+        (GOOD + "scope: prod\n", "15:1: `scope`: 'prod' is none of any, cluster"),
+        (GOOD + "namespace: 5\n", "15:1: `namespace`: expected `str`, got `int`"),
         (GOOD + "title: Again\n", "15: key `title` stands twice in one mapping, first at line 3: the last one counts"),
-        (edited("good, find: []", "good, fnd: []"), "14: `expect`: unknown key `fnd`"),
-        (edited("verbs: [read]\n", ""), "1: `verbs` is missing or empty"),
-        (edited("resource: secrets", "any_of: [{verbs: [get], resource: pods}]"), "1: `any_of` holds verbs"),
-        (GOOD + "url: /metrics\n", "1: one of `resource` and `url` is needed"),
-        (GOOD + "scope: cluster\nnamespace: prod\n", "1: `namespace` and `scope: cluster` exclude each other"),
+        (edited("good, find: []", "good, fnd: []"), "14:19: `expect`: unknown key `fnd`"),
+        (edited("verbs: [read]\n", ""), "1:1: `verbs` is missing or empty"),
+        (edited("resource: secrets", "any_of: [{verbs: [get], resource: pods}]"), "1:1: `any_of` holds verbs"),
+        (GOOD + "url: /metrics\n", "1:1: one of `resource` and `url` is needed"),
+        (GOOD + "scope: cluster\nnamespace: prod\n", "16:1: `namespace` and `scope: cluster` exclude each other"),
         (GOOD + "---\n" + GOOD, "16: a file holds one query, not 2"),
         ("# nothing\n", "1: a file holds one query, not 0"),
         (edited("verbs: [read]", " verbs: [read]"), "syntax error"),
-        (
-            GOOD + 'where: subject.kind == "ServiceAccount"\n',
-            "15: `where`: a condition in CEL (tier 2) is not supported yet",
-        ),
-        (edited("ask: who_can", "ask: match"), "9: a path pattern (tier 3) is not supported yet"),
-        (GOOD + "match: (s)-[:ATTACK*1..6]->(t)\n", "15: `match`: a path pattern (tier 3) is not supported yet"),
+        (GOOD + "where: subject.knd == 'User'\n", "15:8: `where`: `subject.knd` is no column of who_can (did you mean"),
+        (GOOD + "message: '{who}'\n", "15:12: `message`: `who` is no column of who_can"),
+        (GOOD + "params: {a: {type: lst, default: x}}\n", "15:14: `params`: 'lst' is none of list, string, int, bool"),
+        (GOOD + "match: (s)-[:ATTACK*1..6]->(t)\n", "15:1: unknown key `match`"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -171,7 +169,7 @@ def test_files_load_all_or_none(tmp_path: Path) -> None:
         _saved.load_queries([tmp_path, _saved.builtin_directory()])
     lines = caught.value.message.replace(str(tmp_path), "T").splitlines()
     assert lines == [
-        "T/c.yaml:4: `severity`: 'urgent' is none of info, low, medium, high, critical",
+        "T/c.yaml:4:1: `severity`: 'urgent' is none of info, low, medium, high, critical",
         "  T/sub/b.yaml:1: `id`: `ORG-SEC-001` is the id of T/a.yaml:1 already",
     ]
 
@@ -343,7 +341,7 @@ def found_in(folder: Path, asked: str, *objects: dict[str, Any]) -> list[str]:
     assert all(
         len(item.row(wide=wide)) == len(answer.question.columns(wide=wide)) for item in answer for wide in (False, True)
     )
-    return [query.parameters.finding(item) for item in answer]
+    return [query.finding(item) for item in answer]
 
 
 @pytest.mark.parametrize(
@@ -531,11 +529,11 @@ def test_an_end_of_a_path_that_is_not_in_this_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("sorce: pods", "10: unknown key `sorce`"),
-        ("verdicts: [likely]", "10: `verdicts`: 'likely' is none of proved, conditional"),
+        ("sorce: pods", "10:1: unknown key `sorce`"),
+        ("verdicts: [likely]", "10:12: `verdicts`: 'likely' is none of proved, conditional"),
         ("verdicts: []", "`verdicts` is empty"),
         ("target: root", "`root` is none of cluster-admin, node, secrets:all"),
-        ("falls: cluster", "10: `falls`: 'cluster' is none of namespace"),
+        ("falls: cluster", "10:1: `falls`: 'cluster' is none of namespace"),
         ("falls: namespace\nsource: internet", "`falls` goes with `source: pods` or `all`"),
         ("crossing: true\ntarget: node", "`target`, `crossing` and `falls` exclude each other"),
         ("crossing: true\nsource: pods", "`crossing` goes with `source: all`"),
@@ -554,7 +552,7 @@ def test_a_catalogue_answers_what_the_input_supports() -> None:
     refused = {item.query.id for item in answer if item.found is None}
     assert refused == NEED_PODS
     assert not answer.complete
-    assert any(warning.startswith("not answered: GS-Q-0") for warning in answer.warnings)
+    assert any(warning.startswith("not answered: GS-Q-") for warning in answer.warnings)
     assert {item.row(wide=False)[2] for item in answer if item.query.id in refused} == {"-"}
     flows = [query for query in QUERIES if query.id in refused]
     with pytest.raises(gs.InputError, match="needs a pod or workload"):

@@ -26,7 +26,7 @@ SWITCHES = (
 VALUED = (
     "-f", "-k", "-n", "-o", "--as", "--as-group", "--as-of", "--assume", "--baseline", "--cni", "--config", "--create-baseline", "--entries", "--exceptions", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--format", "--hops", "--k8s-version",
     "--limit", "--max", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--persona", "--port", "--protocol", "--queries", "--role", "--scope",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--param", "--persona", "--port", "--protocol", "--queries", "--role", "--scope",
     "--severity", "--sink", "--subject", "--subresource", "--top", "--via", "--without",
 )  # fmt: skip
 

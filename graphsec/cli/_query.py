@@ -34,6 +34,12 @@ _TestIds = Annotated[
     list[str],
     typer.Argument(metavar="[ID|PACK|DIR]...", help="Query ids, packs or folders (default: all).", show_default=False),
 ]
+_Given = Annotated[
+    list[str],
+    typer.Option(
+        "--param", metavar="NAME=VALUE", help="Value of a query's parameter, lists with commas.", show_default=False
+    ),
+]
 _Id = Annotated[str, typer.Argument(help="Query id.", show_default=False)]
 
 
@@ -106,9 +112,13 @@ def run_queries(
     ids: _Ids = [],  # noqa: B006
     own: OwnQueries = [],  # noqa: B006
     no_plugins: NoPlugins = False,
+    given: _Given = [],  # noqa: B006
 ) -> int:
     """Run one query for its findings, or several for a table of how many each finds."""
     chosen = _chosen(own, ids, plugins=not no_plugins)
+    if given and len(ids) != 1:
+        raise UsageError("`--param` goes with one query", help="graphsec query run ID --param name=value")
+    chosen = tuple(query.with_params(given) for query in chosen)
     world = session.open_world(common)
     if len(ids) == 1 and chosen[0].id == ids[0]:
         query = chosen[0]
@@ -122,9 +132,12 @@ def run_queries(
 
 @queries.command("lint")
 def lint_queries(ids: _Ids = [], own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
-    """Check queries without running them; exits 1 on remarks."""
+    """Check queries without running them, and tell what their conditions cost; exits 1 on remarks."""
     chosen = _chosen(own, ids, plugins=not no_plugins)
     remarks = [f"{query.source}: {query.id}: {remark}" for query in chosen for remark in lint(query)]
+    for query in chosen:
+        if (condition := query.condition) is not None:
+            print(f"{query.id}: `where` costs {counted(condition.cost, 'operation')} for each row")
     for remark in remarks:
         print(safe(remark))
     return int(bool(remarks))

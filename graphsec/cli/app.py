@@ -419,8 +419,8 @@ def _explain_code(code: str, output: str) -> int:
 
 
 @app.command("schema")
-def schema(name: Annotated[str, typer.Argument(help="answer", show_default=False)] = "answer") -> int:
-    """Print the JSON Schema of an output."""
+def schema(name: Annotated[str, typer.Argument(help="answer or query", show_default=False)] = "answer") -> int:
+    """Print the JSON Schema of answers, or of query files."""
     from graphsec.render._schemas import schema as read_schema
 
     print(read_schema(name), end="")

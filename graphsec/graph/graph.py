@@ -8,7 +8,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from typing import Any, Generic, NamedTuple, NewType, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NewType, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 NodeId = NewType("NodeId", int)
 N = TypeVar("N")
@@ -80,6 +84,16 @@ class Graph(Generic[N, E]):
     def predecessors(self, node: NodeId) -> Iterator[Edge[E]]:
         """Edges that enter the node."""
         return map(self._edge, self._by_head[self._in[node] : self._in[node + 1]])
+
+    def arcs(self, kind: E) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """(tails, heads) of the edges of a kind."""
+        # Questions that walk edges one by one need no numpy.
+        import numpy as np
+
+        chosen = np.frombuffer(self._kind_of, dtype=np.int8)
+        wanted = chosen == (self._edge_kinds.index(kind) if kind in self._edge_kinds else -1)
+        tails, heads = (np.frombuffer(ends, dtype=np.int32)[wanted] for ends in (self._tails, self._heads))
+        return tails, heads
 
     def _edge(self, index: int) -> Edge[E]:
         return Edge(

@@ -7,6 +7,7 @@ depth. A cheapest proof is found by Knuth's generalisation of Dijkstra's algorit
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 F = TypeVar("F", bound=Hashable)
 Ints = npt.NDArray[np.int32]
+Words = npt.NDArray[np.uint64]
 
 #: A cost that no proof has.
 FAR = 2**30
@@ -191,39 +193,94 @@ class Horn(Generic[F]):
         plain = self._plain[light[self._plain] & useful[self.heads[self._plain]]]
         plain = plain[~won[self._tails[plain]]]
         joint = [clause for clause in self._joint.tolist() if light[clause] and useful[self.heads[clause]]]
-        bodies = [self._bodies[-1 - int(self._tails[clause])] for clause in joint]
-        members = np.array([fact for body in bodies for fact in body], dtype=np.int64)
-        begins = np.cumsum([0, *(len(body) for body in bodies[:-1])]) if bodies else np.zeros(0, dtype=np.int64)
         heads = np.concatenate((self.heads[plain], self.heads[np.array(joint, dtype=np.int64)]))
-        heads = np.where(won[heads], goal, heads)
-        order = np.argsort(heads, kind="stable")
-        targets, runs = np.unique(heads[order], return_index=True)
+        step = _Round(self._tails[plain], [self.body(clause) for clause in joint], np.where(won[heads], goal, heads))
         found: list[bool] = []
         for first in range(0, len(starts), _AT_ONCE):
             batch = starts[first : first + _AT_ONCE]
-            words = self._seeded(batch, goal, won)
-            while len(targets):
-                values = words[self._tails[plain]]
-                if joint:
-                    values = np.concatenate((values, np.bitwise_and.reduceat(words[members], begins)))
-                reached = words[targets] | np.bitwise_or.reduceat(values[order], runs)
-                if np.array_equal(reached, words[targets]):
-                    break
-                words[targets] = reached
-            found += [
-                bool(words[goal, place // 64] >> np.uint64(place % 64) & np.uint64(1)) for place in range(len(batch))
-            ]
+            words = self._seeded(batch)
+            # What a chain leads on from has won at once.
+            words[goal] |= np.bitwise_or.reduce(words[won], axis=0)
+            while step.taken(words, words):
+                pass
+            found += _bits(words[[goal]], len(batch))[:, 0].tolist()
         return found
 
-    def _seeded(self, batch: Sequence[Sequence[int]], goal: int, won: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    def within(
+        self,
+        starts: Sequence[Sequence[int]],
+        goals: Sequence[int],
+        rounds: int,
+        *,
+        free: npt.NDArray[np.bool_],
+        weight_below: int = FAR,
+    ) -> npt.NDArray[np.bool_]:
+        """For each set of starts (rows) which goals (columns) follow from it, by a proof with at most ``rounds`` clauses on
+        its longest branch; those that are ``free`` do not count, those of ``weight_below`` and more are none.
+        """
+        usable = (self.weights < weight_below) & self._leading_to(goals)[self.heads]
+        steps = [self._round(np.flatnonzero(usable & chosen)) for chosen in (free, ~free)]
+        found = np.zeros((len(starts), len(goals)), dtype=bool)
+        for first in range(0, len(starts), _AT_ONCE):
+            batch = starts[first : first + _AT_ONCE]
+            words = self._seeded(batch)
+            for turn in range(rounds + 1):
+                # A round sees only what was there before it.
+                if turn and not steps[1].taken(words.copy(), words):
+                    break
+                while steps[0].taken(words, words):
+                    pass
+            found[first : first + len(batch)] = _bits(words[list(goals)], len(batch))
+        return found
+
+    def shallow_proof(
+        self, starts: Iterable[int], goals: Collection[int], *, free: npt.NDArray[np.bool_], weight_below: int = FAR
+    ) -> Proof | None:
+        """A proof of one of the goals with the fewest clauses on its longest branch, None without any; as ``within``."""
+        lists = self._by_premise()
+        by: dict[int, int] = {}
+        waiting: dict[int, int] = {}
+        now: deque[tuple[int, int]] = deque((start, -1) for start in sorted(set(starts)))
+        later: deque[tuple[int, int]] = deque()
+        depth = 0
+        while now or later:
+            if not now:
+                now, later = later, deque()
+                depth += 1
+            fact, given = now.popleft()
+            if fact in by:
+                continue
+            by[fact] = given
+            if fact in goals:
+                return Proof(depth, _unwound(self, by, fact))
+            for clause in lists.clauses(fact):
+                waiting[clause] = waiting.get(clause, 0) + 1
+                if waiting[clause] == lists.missing[clause] and lists.weights[clause] < weight_below:
+                    (now if free[clause] else later).append((lists.heads[clause], clause))
+        return None
+
+    def _leading_to(self, goals: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Facts without which some proof of a goal could do no better: all others are of no use."""
+        tails, heads, _ = self._arcs(relaxed=True)
+        useful = np.zeros(len(self), dtype=bool)
+        useful[list(goals)] = True
+        count = -1
+        while count != (count := int(useful.sum())):
+            useful[tails[useful[heads]]] = True
+        return useful
+
+    def _round(self, clauses: npt.NDArray[np.int64]) -> _Round:
+        plain = clauses[self._tails[clauses] >= 0]
+        joint = clauses[self._tails[clauses] < 0]
+        bodies = [self.body(clause) for clause in joint.tolist()]
+        return _Round(self._tails[plain], bodies, self.heads[np.concatenate((plain, joint))])
+
+    def _seeded(self, batch: Sequence[Sequence[int]]) -> Words:
         """A row of bits for each fact: which sets of the batch hold it from the start."""
         words = np.zeros((len(self), -(-len(batch) // 64)), dtype=np.uint64)
         for place, facts in enumerate(batch):
-            bit = np.uint64(1 << (place % 64))
             for fact in facts:
-                words[fact, place // 64] |= bit
-                if won[fact]:
-                    words[goal, place // 64] |= bit
+                words[fact, place // 64] |= np.uint64(1 << (place % 64))
         return words
 
     def derivation(self, starts: Iterable[int]) -> Derivation[F]:
@@ -274,6 +331,35 @@ class Horn(Generic[F]):
             self._lists = _Lists(self, self._plain, self._joint)
         found: _Lists = self._lists
         return found
+
+
+class _Round:
+    """Some clauses used once, all together: first those with one premise, ``tails``, then those with ``bodies``."""
+
+    def __init__(self, tails: Ints, bodies: Sequence[tuple[int, ...]], heads: Ints) -> None:
+        self._tails = tails
+        self._members = np.array([fact for body in bodies for fact in body], dtype=np.int64)
+        self._begins = np.cumsum([0, *(len(body) for body in bodies[:-1])]) if bodies else None
+        self._order = np.argsort(heads, kind="stable")
+        self._targets, self._runs = np.unique(heads[self._order], return_index=True)
+
+    def taken(self, words: Words, into: Words) -> bool:
+        """Add what follows from ``words``; whether that is anything new."""
+        if not len(self._targets):
+            return False
+        values = words[self._tails]
+        if self._begins is not None:
+            values = np.concatenate((values, np.bitwise_and.reduceat(words[self._members], self._begins)))
+        before = into[self._targets]
+        reached = before | np.bitwise_or.reduceat(values[self._order], self._runs)
+        into[self._targets] = reached
+        return not np.array_equal(reached, before)
+
+
+def _bits(words: Words, count: int) -> npt.NDArray[np.bool_]:
+    """Rows of words as columns: entry (place, row) is bit ``place`` of the row."""
+    octets = np.ascontiguousarray(words.astype("<u8")).view(np.uint8)
+    return np.unpackbits(octets, axis=1, bitorder="little")[:, :count].T.astype(bool)
 
 
 class Derivation(Generic[F]):

@@ -16,11 +16,12 @@ from graphsec.query._admitted import POSSIBLE
 from graphsec.query._answer import Evidence
 from graphsec.query._finding import Hop, Proof, Told, first_place
 from graphsec.query._grants import rule_text
+from graphsec.query._match import Link, Match
 from graphsec.query._saved_paths import FoundPath
 from graphsec.query.can_i import Decision
 from graphsec.query.exposed import Exposure
 from graphsec.query.objects import ObjectFinding
-from graphsec.query.paths import PROVED, AttackPath
+from graphsec.query.paths import PROVED, AttackPath, Step
 from graphsec.query.policy_lint import PolicyFinding
 from graphsec.query.reach import Flow
 from graphsec.query.what_can import Grant
@@ -275,11 +276,27 @@ def _path(source: str, target: str, make: Callable[[], AttackPath], *, proved: b
 
 
 def _walked(path: AttackPath) -> Told:
-    steps = tuple(
-        Hop(
-            text=f"{' and '.join(map(str, step.premises))} → {step.after} [{step.rule}]",
-            source=first_place(step.because),
-        )
-        for step in path.steps
+    return Told(first_place(path.because), path.because, tuple(map(_step, path.steps)), path.drawing)
+
+
+def _step(step: Step) -> Hop:
+    premises = " and ".join(map(str, step.premises))
+    return Hop(text=f"{premises} → {step.after} [{step.rule}]", source=first_place(step.because))
+
+
+@found.register
+def _(item: Match, ref: str, _world: World) -> Found:
+    return Found(
+        key=(ref,),
+        subject=ref,
+        scope=_namespace(ref) or "",
+        namespace=_namespace(ref),
+        text=f"matches: {item.first}",
+        tell=lambda: Told(first_place(item.because), item.because, tuple(map(_link, item.steps)), item.drawing),
+        edges=lambda: map(str, item.steps),
+        conditional=item.verdict != PROVED,
     )
-    return Told(first_place(path.because), path.because, steps, path.drawing)
+
+
+def _link(link: Link | Step) -> Hop:
+    return _step(link) if isinstance(link, Step) else Hop(text=str(link), source=link.source)

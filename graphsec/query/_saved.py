@@ -1,545 +1,71 @@
 """Saved queries: YAML files that hold one question each, why it matters, and expectations that prove it.
 
-This is tier 1 of interface.md §7, ``ask:`` with parameters. What a file may hold is what the Structs below declare.
+All three tiers of interface.md §7: ``ask:`` with its keys (`_asks.py`), conditions on what it finds (`lang`, `_columns.py`), and
+path patterns (`_match.py`). What a file may hold is what the Structs declare.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import msgspec
 
-from graphsec.algebra.ports import ALL_PORTS, PortSet
 from graphsec.compile import World, compile_world
 from graphsec.errors import InputError, UsageError
 from graphsec.loading import Limits, LoadOptions, all_default_objects, default_objects, load_cluster
-from graphsec.loading.documents import Event, Item, Lines, Problem
+from graphsec.loading.documents import Event, Item, Problem
 from graphsec.loading.text import decode_text
+from graphsec.loading.yaml_places import YamlPlaces
 from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery
-from graphsec.model.rbac import ALL, MASTERS_GROUP, Target, username
-from graphsec.model.ref import Ref, Source, ref_order
-from graphsec.query import can_i, who_can
+from graphsec.model.ref import Source
 from graphsec.query._answer import Answer
-from graphsec.query._flow_needs import flow_answer
+from graphsec.query._asks import (
+    ASKS,
+    MatchParameters,
+    Parameters,
+    PathsParameters,
+    Strict,
+    WhatCanParameters,
+    WhoCanParameters,
+    resolve_resource,
+    union,
+)
+from graphsec.query._columns import columns_of
 from graphsec.query._grants import is_builtin
-from graphsec.query._needs import require
+from graphsec.query._params import Parameter, parse_given
 from graphsec.query._severities import SEVERITIES, Severity
-from graphsec.query._shared import shared
-from graphsec.query._subjects import parse_subject
-from graphsec.query._words import VERB_GROUPS
-from graphsec.query.can_i import CanI, Decision
-from graphsec.query.what_can import Grant, WhatCan
-from graphsec.query.who_can import Access, WhoCan
-
-if TYPE_CHECKING:
-    from graphsec.query.exposed import Exposure
-    from graphsec.query.objects import ObjectFinding
-    from graphsec.query.paths import AttackPath
-    from graphsec.query.policy_lint import PolicyFinding
-    from graphsec.query.reach import Flow, Reach
+from graphsec.query._words import flag
+from graphsec.query.lang import Condition, MisreadError, Schema, compile_condition, compile_template
 
 Confidence = Literal["low", "medium", "high"]
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
-    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths", "objects"),
+    "ask": ASKS,
     "scope": ("any", "cluster"),
     "fold": ("workload", "namespace"),
     "find": ("source", "destination"),
     "verdicts": ("proved", "conditional"),
     "falls": ("namespace",),
+    "type": ("list", "string", "int", "bool"),
     "apiVersion": ("graphsec/v1",),
-}
-#: Keys of tiers 2 and 3, which are refused by name rather than as misspellings.
-_LATER = {
-    "where": "a condition in CEL (tier 2)",
-    "params": "parameters of a condition (tier 2)",
-    "match": "a path pattern (tier 3)",
 }
 _ID = r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$"
 _TAG = re.compile(r"(CIS-\d+(\.\d+)+|T\d{4}(\.\d{3})?|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
 _TITLE_LENGTH = 100
 
 
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Part of a query file: a key that is not declared here is a misspelling."""
-
-
-class TargetKeys(_Strict, frozen=True, kw_only=True):
-    """Verbs on a resource as kubectl spells it, or on a URL. A verb group stands for its verbs: `[read, patch]`."""
-
-    verbs: tuple[str, ...] | str = ()
-    resource: str = ""
-    subresource: str = ""
-    name: str = ""
-    url: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.verbs:
-            raise ValueError("`verbs` is missing or empty")
-        if bool(self.resource) is bool(self.url):
-            raise ValueError("one of `resource` and `url` is needed")
-        if self.url and (self.subresource or self.name):
-            raise ValueError("`url` goes with `verbs` alone")
-
-    def all_verbs(self) -> tuple[str, ...]:
-        words = (self.verbs,) if isinstance(self.verbs, str) else self.verbs
-        return tuple(dict.fromkeys(verb for word in words for verb in VERB_GROUPS.get(word, (word,))))
-
-    def target(self, discovery: Discovery, namespace: str) -> Target:
-        """In the authorizer's words."""
-        resource, group = resolve_resource(self.resource, discovery)
-        return Target(
-            resource=resource,
-            group=group,
-            subresource=self.subresource,
-            name=self.name,
-            namespace=namespace,
-            url=self.url,
-        )
-
-
-def resolve_resource(word: str, discovery: Discovery) -> tuple[str, str]:
-    """(resource, group) of kubectl's spelling; a word that is not in the table is literal: ``RESOURCE.GROUP``.
-
-    ``*`` is every resource of every group, as on the command line.
-    """
-    if word == ALL:
-        return ALL, ALL
-    found = discovery.find(word)
-    if found:
-        return found[0].name, found[0].group
-    resource, _, group = word.partition(".")
-    return resource, group
-
-
-class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", tag="who_can"):
-    """Everyone who may do this, or any of ``any_of``: in any namespace unless ``scope`` or ``namespace`` says less."""
-
-    any_of: tuple[TargetKeys, ...] = ()
-    scope: Literal["any", "cluster"] = "any"
-    namespace: str = ""
-    any_name: bool = True
-    #: Keep the holders that every cluster has, and system:masters.
-    builtin: bool = False
-    effective_only: bool = True
-
-    def __post_init__(self) -> None:
-        if self.namespace and self.scope == "cluster":
-            raise ValueError("`namespace` and `scope: cluster` exclude each other")
-        if not self.any_of:
-            super().__post_init__()
-        elif self.verbs or self.resource or self.url or self.subresource or self.name:
-            raise ValueError("`any_of` holds verbs, resource and url itself; none may stand beside it")
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return self.any_of or (self,)
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return who_can.WIDE_COLUMNS if wide else who_can.COLUMNS
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        return [
-            WhoCan(
-                verbs=target.all_verbs(),
-                target=target.target(world.discovery, self.namespace),
-                any_namespace=self.scope == "any" and not self.namespace,
-                any_name=self.any_name and not target.name,
-            ).answer(world)
-            for target in self.targets()
-        ]
-
-    def kept(self, world: World, items: Iterable[Access]) -> list[Access]:
-        """The items of all requests without those left out: one per subject and scope, as who-can lists them."""
-        wanted = [item for item in items if self.builtin or not is_builtin(world, item.because)]
-        if self.effective_only:
-            wanted = [item for item in wanted if item.effective and not item.unmet]
-        merged: dict[tuple[Any, ...], Access] = {}
-        for item in wanted:
-            key = _place(item)
-            merged[key] = _merged(merged[key], item) if key in merged else item
-        return [merged[key] for key in sorted(merged)]
-
-    def finding(self, item: Access) -> str:
-        return str(item.subject)
-
-
-class WhatCanParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="what_can"):
-    """Everything that these subjects may do, also through their groups."""
-
-    subjects: tuple[str, ...]
-    builtin: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.subjects:
-            raise ValueError("`subjects` is empty")
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return ()
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return WhatCan(subject=MASTERS_GROUP).columns(wide=wide)
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        return [WhatCan(subject=parse_subject(subject, world)).answer(world) for subject in self.subjects]
-
-    def kept(self, world: World, items: Iterable[Grant]) -> list[Grant]:
-        return [item for item in items if self.builtin or not is_builtin(world, item.because)]
-
-    def finding(self, item: Grant) -> str:
-        return str(item.subject)
-
-
-class CanIParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", tag="can_i"):
-    """Whether this subject may do this, asked in ``namespace`` or at cluster scope: an item per verb that it may."""
-
-    subject: str
-    namespace: str = ""
-    effective_only: bool = True
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return (self,)
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return can_i.COLUMNS
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        subject = parse_subject(self.subject, world)
-        is_group = subject.kind == "Group"
-        return [
-            CanI(
-                verbs=(verb,),
-                target=self.target(world.discovery, self.namespace),
-                user="" if is_group else username(subject),
-                groups=(subject.name,) if is_group else None,
-            ).answer(world)
-            for verb in self.all_verbs()
-        ]
-
-    def kept(self, _: World, items: Iterable[Decision]) -> list[Decision]:
-        return [item for item in items if item and (item.word == "yes" or not self.effective_only)]
-
-    def finding(self, item: Decision) -> str:
-        return str(item.subject)
-
-
-class ReachParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="reach"):
-    """Flows between ends as `graphsec reach` takes them, "" for any, on the ports asked for."""
-
-    source: str = msgspec.field(name="from", default="")
-    destination: str = msgspec.field(name="to", default="")
-    #: Only to workloads that serve one of these TCP ports, and on them.
-    to_ports: tuple[int, ...] = ()
-    #: Only to workloads that mount a PersistentVolumeClaim.
-    to_claims: bool = False
-    port: int = 0
-    protocol: str = ""
-    #: Ports that do not count, as answers print them: `TCP 53,UDP 53`.
-    except_ports: str = ""
-    fold: Literal["workload", "namespace"] = "workload"
-    #: Only from one namespace to another, and not from these.
-    between_namespaces: bool = False
-    except_from: tuple[str, ...] = ()
-    #: Only from pods that policies apply to, to such pods or to addresses: not nodes and host-network pods (N-14).
-    pod_network: bool = False
-    #: Flows that the input leaves open count too.
-    possible: bool = False
-    find: Literal["source", "destination"] = "source"
-
-    def __post_init__(self) -> None:
-        PortSet.parse(self.except_ports)
-        PortSet.of("TCP", *self.to_ports)
-        if self.destination and (self.to_ports or self.to_claims):
-            raise ValueError("`to` excludes `to_ports` and `to_claims`")
-        try:
-            self._question()
-        except UsageError as error:
-            raise ValueError(error.message) from None
-
-    def _question(self) -> Reach:
-        from graphsec.query.reach import Reach
-
-        return Reach(
-            source=self.source, destination=self.destination, port=self.port, protocol=self.protocol, fold=self.fold
-        )
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return ()
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        return self._question().columns(wide=wide)
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        from graphsec.query import _saved_flows
-
-        question = self._question()
-        if self.to_ports or self.to_claims:
-            require(world, "reach")
-            chosen = _saved_flows.destinations(world, self.to_ports, claims=self.to_claims)
-            return _saved_flows.to_each(world, question, chosen) or [_nothing(world, question)]
-        try:
-            return [question.answer(world)]
-        except UsageError as error:
-            # An end that is not in this input.
-            nothing = _nothing(world, question)
-            return [replace(nothing, complete=False, warnings=(*nothing.warnings, error.message))]
-
-    def kept(self, world: World, items: Iterable[Flow]) -> list[Flow]:
-        from graphsec.query import _saved_flows
-
-        served = _saved_flows.destinations(world, self.to_ports, claims=self.to_claims) if self.to_ports else {}
-        excepted = PortSet.parse(self.except_ports)
-        pods = _saved_flows.on_pod_network(world) if self.pod_network else None
-        found = (
-            _saved_flows.narrowed(item, _served(served, item) - excepted)
-            for item in items
-            if pods is None
-            or (item.source.ref in pods and (item.destination.ref is None or item.destination.ref in pods))
-        )
-        return [flow for flow in found if flow and (flow.ports or self.possible) and self._counts(flow)]
-
-    def _counts(self, flow: Flow) -> bool:
-        """What the replicas of one workload do among themselves is no finding about who else does."""
-        if flow.source.ref == flow.destination.ref and self.fold == "workload":
-            return False
-        from graphsec.query import _saved_flows
-
-        start, end = (_saved_flows.namespace_of(side.ref) for side in (flow.source, flow.destination))
-        return start not in self.except_from and (not self.between_namespaces or start != end)
-
-    def finding(self, item: Flow) -> str:
-        end = item.source if self.find == "source" else item.destination
-        return str(end.ref or end)
-
-
-def _served(served: Mapping[Ref, PortSet], flow: Flow) -> PortSet:
-    return served.get(flow.destination.ref, ALL_PORTS) if flow.destination.ref else ALL_PORTS
-
-
-def _nothing(world: World, question: Reach) -> Answer[Any]:
-    return flow_answer(world, question, "reach", tuple)
-
-
-class ExposedParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="exposed"):
-    """Workloads that can be opened from these origins, as `graphsec exposed` lists them."""
-
-    origins: tuple[Literal["internet", "namespaces", "new-pods"], ...]
-    #: What is only possible (X-02) counts too; YAML reads the words of verdicts as booleans.
-    possible: bool = True
-    #: Kinds of route that do not count, e.g. hostNetwork.
-    except_routes: tuple[str, ...] = ()
-    #: Namespaces whose workloads do not count.
-    except_namespaces: tuple[str, ...] = ()
-    #: Routes that only a private network can use count too.
-    internal: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.origins:
-            raise ValueError("`origins` is empty")
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return ()
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        from graphsec.query.exposed import Exposed
-
-        return Exposed().columns(wide=wide)
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        from graphsec.query.exposed import Exposed
-
-        return [shared(Exposed(), world)]
-
-    def kept(self, _: World, items: Iterable[Exposure]) -> list[Exposure]:
-        from graphsec.query._admitted import POSSIBLE, YES
-
-        return [
-            item
-            for item in items
-            if item.origin in self.origins
-            and (item.verdict == YES or (self.possible and item.verdict == POSSIBLE))
-            and item.route not in self.except_routes
-            and item.workload.namespace not in self.except_namespaces
-            and (self.internal or not item.internal)
-        ]
-
-    def finding(self, item: Exposure) -> str:
-        return str(item.workload)
-
-
-class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="policy_lint"):
-    """Findings of `graphsec policy lint` by their ids, of this severity or worse."""
-
-    findings: tuple[str, ...]
-    at_least: Severity = "info"
-
-    def __post_init__(self) -> None:
-        from graphsec.query.policy_lint import CHECKS
-
-        unknown = sorted(set(self.findings) - {check.id for check in CHECKS})
-        if unknown or not self.findings:
-            raise ValueError(f"`{unknown[0]}` is no finding of lint" if unknown else "`findings` is empty")
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return ()
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        from graphsec.query.policy_lint import PolicyLint
-
-        return PolicyLint().columns(wide=wide)
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        from graphsec.query.policy_lint import PolicyLint
-
-        return [shared(PolicyLint(), world)]
-
-    def kept(self, _: World, items: Iterable[PolicyFinding]) -> list[PolicyFinding]:
-        least = SEVERITIES.index(self.at_least)
-        return [item for item in items if item.id in self.findings and SEVERITIES.index(item.severity) >= least]
-
-    def finding(self, item: PolicyFinding) -> str:
-        return str(item.ref)
-
-
-class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="paths"):
-    """Attack paths as `graphsec paths` finds them, the shortest of each source; source "exposed" is what the internet opens."""
-
-    source: str = "all"
-    #: One or several; cluster-admin unless ``crossing`` or ``falls`` names the target.
-    target: tuple[str, ...] | str = ()
-    verdicts: tuple[Literal["proved", "conditional"], ...] = ("proved", "conditional")
-    #: Only from ServiceAccounts of these names.
-    names: tuple[str, ...] = ()
-    #: From the subjects that every cluster has, too.
-    builtin: bool = False
-    #: From ServiceAccounts to an identity, Secret or pod of a namespace that they have no grant in.
-    crossing: bool = False
-    #: To every ServiceAccount or every Secret of the source's own namespace.
-    falls: Literal["namespace"] | None = None
-    #: Routes by which "exposed" does not count, e.g. hostNetwork.
-    except_routes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        from graphsec.query._saved_paths import check_targets
-
-        if not self.verdicts:
-            raise ValueError("`verdicts` is empty")
-        if sum((bool(self.target), self.crossing, self.falls is not None)) > 1:
-            raise ValueError("`target`, `crossing` and `falls` exclude each other")
-        if self.crossing and self.source != "all":
-            raise ValueError("`crossing` goes with `source: all`")
-        if self.falls and self.source not in ("all", "pods"):
-            raise ValueError("`falls` goes with `source: pods` or `all`")
-        if self.except_routes and self.source != "exposed":
-            raise ValueError("`except_routes` goes with `source: exposed`")
-        check_targets(self.all_targets(), sinks=self.source == "exposed")
-
-    @property
-    def nearest(self) -> bool:
-        """Whether a path leads to whatever of many is nearest, so that its target is no part of what it finds."""
-        return self.crossing or self.falls is not None
-
-    def all_targets(self) -> tuple[str, ...]:
-        return ((self.target,) if isinstance(self.target, str) else self.target) or ("cluster-admin",)
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return ()
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        from graphsec.query.paths import Paths
-
-        return Paths(source=self.source).columns(wide=wide)
-
-    def answers(self, world: World, *, counted: bool = False) -> list[Answer[Any]]:
-        """With ``counted`` paths may be ``FoundPath``, which are made when they are looked at."""
-        from graphsec.query import _saved_paths
-        from graphsec.query.paths import Paths
-
-        if self.crossing:
-            return [_saved_paths.crossing(world, builtin=self.builtin)]
-        if self.falls:
-            return [_saved_paths.whole_namespaces(world, self.source, builtin=self.builtin)]
-        if self.source == "exposed":
-            return [_saved_paths.from_exposed(world, self.all_targets(), self.except_routes)]
-        questions = [
-            Paths(source=self.source, target=target, include_builtin=self.builtin) for target in self.all_targets()
-        ]
-        ask = _saved_paths.reached if counted else _saved_paths.to_target
-        return [ask(world, question, self.names, self.verdicts) for question in questions]
-
-    def kept(self, _: World, items: Iterable[AttackPath]) -> list[AttackPath]:
-        from graphsec.query._saved_paths import namesake
-
-        return [
-            item
-            for item in items
-            if item.verdict in self.verdicts and (not self.names or namesake(item.source) in self.names)
-        ]
-
-    def finding(self, item: AttackPath) -> str:
-        return item.source
-
-
-class ObjectsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="objects"):
-    """Workloads, namespaces, nodes, claims or volumes with one of these conditions."""
-
-    conditions: tuple[str, ...]
-    #: Namespaces that do not count, nor what is in them.
-    except_namespaces: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        from graphsec.query.objects import CONDITIONS
-
-        unknown = sorted(set(self.conditions) - CONDITIONS.keys())
-        if unknown or not self.conditions:
-            raise ValueError(f"`{unknown[0]}` is no condition" if unknown else "`conditions` is empty")
-
-    def targets(self) -> tuple[TargetKeys, ...]:
-        return ()
-
-    def columns(self, *, wide: bool) -> tuple[str, ...]:
-        from graphsec.query.objects import Objects
-
-        return Objects(conditions=self.conditions).columns(wide=wide)
-
-    def answers(self, world: World) -> list[Answer[Any]]:
-        from graphsec.query.objects import Objects
-
-        return [Objects(conditions=self.conditions).answer(world)]
-
-    def kept(self, _: World, items: Iterable[ObjectFinding]) -> list[ObjectFinding]:
-        left_out = set(self.except_namespaces)
-        return [
-            item
-            for item in items
-            if (item.ref.name if item.ref.kind == "Namespace" else item.ref.namespace) not in left_out
-        ]
-
-    def finding(self, item: ObjectFinding) -> str:
-        return str(item.ref)
-
-
-Parameters = (
-    WhoCanParameters
-    | WhatCanParameters
-    | CanIParameters
-    | ReachParameters
-    | ExposedParameters
-    | PolicyLintParameters
-    | PathsParameters
-    | ObjectsParameters
-)
-
-
-class Expectation(_Strict, frozen=True, kw_only=True):
+class Expectation(Strict, frozen=True, kw_only=True):
     """On this world the query finds exactly these, written as canonical refs: subjects, workloads, namespaces, policies; of
     paths their sources."""
 
@@ -547,7 +73,7 @@ class Expectation(_Strict, frozen=True, kw_only=True):
     find: tuple[str, ...]
 
 
-class SavedQuery(_Strict, frozen=True, kw_only=True):
+class SavedQuery(Strict, frozen=True, kw_only=True):
     """One query file."""
 
     api_version: Literal["graphsec/v1"] = msgspec.field(name="apiVersion")
@@ -560,7 +86,16 @@ class SavedQuery(_Strict, frozen=True, kw_only=True):
     confidence: Confidence = "high"
     references: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    #: A condition on what is found: the rest is no finding.
+    where: str = ""
+    #: What a finding says, with columns in braces.
+    message: str = ""
+    #: Findings that are as they should be: globs of what ``expect`` calls them.
+    only: tuple[str, ...] = ()
     expect: tuple[Expectation, ...] = ()
+    params: tuple[Parameter, ...] = ()
+    #: Values that stand in for the defaults of parameters.
+    given: tuple[tuple[str, Any], ...] = ()
     #: The keys that belong to ``ask``.
     parameters: Parameters
     source: Source
@@ -571,8 +106,80 @@ class SavedQuery(_Strict, frozen=True, kw_only=True):
     def ask(self) -> str:
         return str(self.parameters.__struct_config__.tag)
 
+    @property
+    def schema(self) -> Schema:
+        """What ``where`` may be about."""
+        return self.parameters.schema() if isinstance(self.parameters, MatchParameters) else columns_of(self.ask).schema
 
-_OWN_KEYS = {field.encode_name for field in msgspec.structs.fields(SavedQuery)} - {"parameters", "source", "text"}
+    @property
+    def condition(self) -> Condition | None:
+        """Raises MisreadError."""
+        types = {parameter.name: parameter.as_type for parameter in self.params}
+        return compile_condition(self.where, self.schema, types) if self.where else None
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Of the parameters."""
+        return {parameter.name: parameter.default for parameter in self.params} | dict(self.given)
+
+    def with_params(self, words: Sequence[str]) -> SavedQuery:
+        """With `name=value` for defaults, lists with commas. Raises UsageError for what is no parameter or of another type."""
+        return msgspec.structs.replace(self, given=parse_given(self.id, self.params, words)) if words else self
+
+    def finding(self, item: Any) -> str:
+        """What an item is called where findings are told apart: a canonical ref."""
+        return self.parameters.finding(item)
+
+    def told(self, world: World, item: Any) -> str:
+        """What a finding says."""
+        if not self.message:
+            return f"{self.title}: {self.finding(item)}"
+        template = compile_template(self.message, self._told_of)
+        if isinstance(self.parameters, MatchParameters):
+            return template.filled(item.value)
+        columns = columns_of(self.ask)
+        return template.filled(lambda column: columns.value(world, item, column))
+
+    @property
+    def _told_of(self) -> Schema:
+        return self.parameters.told() if isinstance(self.parameters, MatchParameters) else self.schema
+
+    def check(self) -> None:
+        """Raises _MisplacedError for what the Structs cannot tell: conditions, messages, patterns, parameters."""
+        if isinstance(self.parameters, MatchParameters):
+            for path, check in self.parameters.checks():
+                with _at(*path):
+                    check()
+        for parameter in self.params:
+            with _at("params", parameter.name):
+                parameter.check()
+        with _at("where"):
+            _ = self.condition
+        if self.message:
+            with _at("message"):
+                compile_template(self.message, self._told_of)
+
+
+class _MisplacedError(Exception):
+    """A MisreadError of the value at a path of the file."""
+
+    def __init__(self, path: tuple[str | int, ...], error: MisreadError) -> None:
+        super().__init__(error.message)
+        self.path, self.error = path, error
+
+
+@contextmanager
+def _at(*path: str | int) -> Iterator[None]:
+    try:
+        yield
+    except MisreadError as error:
+        raise _MisplacedError(path, error) from None
+
+
+#: Of the whole file, whatever it asks.
+_OWN_KEYS = {field.encode_name for field in msgspec.structs.fields(SavedQuery)} - {
+    "parameters", "params", "given", "source", "text",
+}  # fmt: skip
 
 
 # -- asking ------------------------------------------------------------------------------------------------------
@@ -586,7 +193,11 @@ class SavedQuestion:
     query: SavedQuery
 
     def command(self) -> str:
-        return f"query run {self.query.id}"
+        given = (
+            f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for name, value in self.query.given
+        )
+        return f"query run {self.query.id}{''.join(flag('--param', word) for word in given)}"
 
     def to_dict(self) -> dict[str, Any]:
         query = self.query
@@ -596,6 +207,9 @@ class SavedQuestion:
             "severity": query.severity,
             "confidence": query.confidence,
             "parameters": msgspec.to_builtins(query.parameters),
+            **({"where": query.where} if query.where else {}),
+            **({"params": msgspec.to_builtins(query.values)} if query.params else {}),
+            **({"only": list(query.only)} if query.only else {}),
         }
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
@@ -608,21 +222,32 @@ def run(query: SavedQuery, world: World, *, counted: bool = False) -> Answer[Any
     With ``counted`` attack paths may be ``FoundPath``, for who counts many and looks at some.
     """
     parameters = query.parameters
-    if isinstance(parameters, PathsParameters):
-        answers = parameters.answers(world, counted=counted)
+    left_out = 0
+    if isinstance(parameters, MatchParameters):
+        answers: list[Answer[Any]] = [parameters.question(query.condition, query.values).answer(world)]
+        items: Sequence[Any] = answers[0].items
     else:
-        answers = parameters.answers(world)
-    found = [item for answer in answers for item in answer]
-    items: Sequence[Any] = parameters.kept(world, found)
+        if isinstance(parameters, PathsParameters):
+            answers = parameters.answers(world, counted=counted and not query.where and not query.message)
+        else:
+            answers = parameters.answers(world)
+        found = [item for answer in answers for item in answer]
+        items = parameters.kept(world, found)
+        left_out = _builtin_among(parameters, world, found)
+        condition = query.condition
+        if condition is not None:
+            mask = condition.mask(columns_of(query.ask).table(world, items), query.values)
+            items = [item for item, holds in zip(items, mask.tolist(), strict=True) if holds]
+    items, notes = _unlisted(query, items)
     return Answer(
         question=SavedQuestion(query=query),
         items=tuple(items),
         complete=all(answer.complete for answer in answers),
         coverage=world.coverage,
         diagnostics=world.diagnostics,
-        notes=_union(answer.notes for answer in answers),
-        warnings=_union(answer.warnings for answer in answers),
-        left_out=_builtin_among(parameters, world, found),
+        notes=(*union(answer.notes for answer in answers), *notes),
+        warnings=union(answer.warnings for answer in answers),
+        left_out=left_out,
     )
 
 
@@ -633,26 +258,23 @@ def _builtin_among(parameters: Parameters, world: World, found: Iterable[Any]) -
     return sum(is_builtin(world, item.because) for item in found)
 
 
-def _union(sequences: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys(value for sequence in sequences for value in sequence))
+def _unlisted(query: SavedQuery, items: Sequence[Any]) -> tuple[Sequence[Any], list[str]]:
+    """(what ``only`` does not list, a note for each entry of it that lists nothing here)."""
+    unused = dict.fromkeys(query.only)
+    kept = []
+    for item in items if query.only else ():
+        name = query.finding(item)
+        fitting = [glob for glob in query.only if _fits(name, glob)]
+        if not fitting:
+            kept.append(item)
+        for glob in fitting:
+            unused.pop(glob, None)
+    return kept if query.only else items, [f"`only` lists `{glob}`, which is not found" for glob in unused]
 
 
-def _place(item: Access) -> tuple[Any, ...]:
-    """What tells findings apart, in canonical order; a namespace may be called "cluster" too."""
-    binding = item.because[0].binding
-    namespace = binding.namespace or "" if binding else ""
-    return item.subject != MASTERS_GROUP, namespace, ref_order(item.subject), bool(item.names)
-
-
-def _merged(first: Access, second: Access) -> Access:
-    """One finding for what a subject holds in one scope through several requests."""
-    return msgspec.structs.replace(
-        first,
-        verbs=_union((first.verbs, second.verbs)),
-        names=tuple(sorted({*first.names, *second.names})),
-        because=_union((first.because, second.because)),
-        target=", ".join(_union((first.target.split(", "), second.target.split(", ")))),
-    )
+def _fits(name: str, glob: str) -> bool:
+    """`*` is any text; all else is literal."""
+    return fnmatchcase(name, glob.replace("[", "[[]").replace("?", "[?]"))
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -729,43 +351,56 @@ def yaml_files(folder: Folder) -> Iterator[tuple[str, Traversable]]:
 
 
 class _Document(NamedTuple):
-    """The one mapping of a file, and where its keys stand."""
+    """The one mapping of a file."""
 
     file: str
     text: str
     body: dict[str, Any]
     line: int
 
-    def complaint(self, message: str, key: str = "", index: int = -1) -> UsageError:
-        place = Source(self.file, self._line_of(key, index))
-        named = f"`{key}`"
-        return UsageError(f"{place}: {message}" if not key or named in message else f"{place}: {named}: {message}")
+    def complaint(self, message: str, *path: str | int) -> UsageError:
+        """About the last key or item of the path that is there."""
+        return self._complaint(YamlPlaces(self.text).key(path), message, path)
 
-    def _line_of(self, key: str, index: int) -> int:
-        entries = self.body.get(key)
-        if isinstance(entries, Lines) and 0 <= index < len(entries.lines):
-            return entries.lines[index]
-        # The reader keeps the lines of list items; a top-level key of a block mapping is found by its spelling.
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            if key and number >= self.line and re.match(rf"[\"']?{re.escape(key)}[\"']?\s*:", line):
-                return number
-        return self.line
+    def misread(self, error: _MisplacedError) -> UsageError:
+        """About a character of a value."""
+        place = YamlPlaces(self.text).value(error.path, error.error.offset)
+        return self._complaint(place, error.error.message, error.path)
+
+    def _complaint(self, place: tuple[int, int], message: str, path: Sequence[str | int]) -> UsageError:
+        named = f"`{path[0]}`" if path else ""
+        said = message if not path or named in message else f"{named}: {message}"
+        return UsageError(f"{self.file}:{place[0]}:{place[1]}: {said}")
 
 
 def _read(name: str, data: bytes) -> SavedQuery:
     document = _parse(name, data)
     body = document.body
-    for key, meaning in _LATER.items():
-        if key in body or body.get("ask") == key:
-            where = key if key in body else "ask"
-            raise document.complaint(f"{meaning} is not supported yet: `ask` takes {', '.join(_CHOICES['ask'])}", where)
     own = {key: value for key, value in body.items() if key in _OWN_KEYS}
-    asked = {key: value for key, value in body.items() if key not in _OWN_KEYS}
-    source = {"file": name, "line": document.line}
+    asked = {key: value for key, value in body.items() if key not in _OWN_KEYS and key != "params"}
+    own["params"] = _parameters(document)
+    own["source"] = {"file": name, "line": document.line}
     try:
-        return msgspec.convert({**own, "parameters": asked, "source": source, "text": document.text}, SavedQuery)
+        query = msgspec.convert({**own, "parameters": asked, "text": document.text}, SavedQuery)
+        query.check()
     except msgspec.ValidationError as error:
         raise _explained(document, str(error)) from None
+    except _MisplacedError as error:
+        raise document.misread(error) from None
+    return query
+
+
+def _parameters(document: _Document) -> list[Parameter]:
+    declared = document.body.get("params", {})
+    if not isinstance(declared, dict):
+        raise document.complaint("a mapping of names to `{type: ..., default: ..., help: ...}`", "params")
+    found = []
+    for name, fields in declared.items():
+        try:
+            found.append(msgspec.convert({**fields, "name": name} if isinstance(fields, dict) else fields, Parameter))
+        except msgspec.ValidationError as error:
+            raise _explained(document, str(error), "params", name) from None
+    return found
 
 
 def _parse(name: str, data: bytes) -> _Document:
@@ -785,25 +420,36 @@ def _parse(name: str, data: bytes) -> _Document:
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
-_PATH = re.compile(r" - at `\$\.?(?:parameters\b\.?)?(\w*)(?:\[(\d+|\.\.\.)\])?.*`$")
+_AT = re.compile(r" - at `\$\.?(?:parameters\b\.?)?(.*)`$")
+_KEY = re.compile(r"`(\w+)")
+_STEP = re.compile(r"(\w+)|\[(\d+)\]")
 
 
-def _explained(document: _Document, error: str) -> UsageError:
-    """msgspec's complaint in the words of the file."""
-    path = _PATH.search(error)
-    key, index = (path[1], path[2]) if path else ("", None)
-    message = _PATH.sub("", error)
+def _explained(document: _Document, error: str, *inside: str) -> UsageError:
+    """msgspec's complaint about what stands at a path, in the words of the file."""
+    at = _AT.search(error)
+    path = (*inside, *(int(index) if index else word for word, index in _STEP.findall(at[1] if at else "")))
+    message = _AT.sub("", error)
+    key = path[-1] if path else ""
     if unknown := _UNKNOWN.search(error):
-        message, key = f"unknown key `{unknown[1]}`", key or unknown[1]
+        message, path = f"unknown key `{unknown[1]}`", (*path, unknown[1])
     elif missing := _MISSING.search(error):
         message = f"required key `{missing[1]}` is missing"
     elif key == "id":
         message = "ids look like `ORG-SEC-001`"
-    elif message.startswith("Invalid") and key in _CHOICES:
-        message = f"{message.split()[-1]} is none of {', '.join(_CHOICES[key])}"
+    elif message.startswith("Invalid") and _choices(path):
+        message = f"{message.split()[-1]} is none of {', '.join(_choices(path))}"
     else:
         message = message[:1].lower() + message[1:]
-    return document.complaint(message, key, int(index) if index and index.isdigit() else -1)
+        # What a Struct says of itself names the key that it is about.
+        path = (*path, *_KEY.findall(message)[:1])
+    return document.complaint(message, *path)
+
+
+def _choices(path: Sequence[str | int]) -> tuple[str, ...]:
+    """The words that a key takes; those of items are of the list."""
+    keys = [step for step in path if isinstance(step, str)]
+    return _CHOICES.get(keys[-1], ()) if keys else ()
 
 
 # -- checking ----------------------------------------------------------------------------------------------------
@@ -828,6 +474,10 @@ def _text_remarks(query: SavedQuery) -> Iterator[str]:
     for tag in query.tags:
         if not _TAG.match(tag):
             yield f"tags: `{tag}` is neither like CIS-5.1.2, nor like T1552.007, nor a lower-case word"
+    used = set(query.condition.params) if query.condition else set()
+    yield from (
+        f"params: `{parameter.name}` is used nowhere" for parameter in query.params if parameter.name not in used
+    )
     finds = [bool(expectation.find) for expectation in query.expect]
     if True not in finds or False not in finds:
         yield "expect: a world where something is found and one where nothing is"
@@ -868,7 +518,7 @@ def _failure(query: SavedQuery, expectation: Expectation, base: Path) -> str:
     cluster = load_cluster([str(path)], LoadOptions())
     world = compile_world(cluster, baseline=all_default_objects, defaults=partial(default_objects, DEFAULT_MINOR))
     try:
-        found = {query.parameters.finding(item) for item in run(query, world)}
+        found = {query.finding(item) for item in run(query, world)}
     except InputError as error:
         return f"{query.source}: {expectation.world}: {error.message}"
     expected = set(expectation.find)

@@ -215,10 +215,11 @@ class Check:
 
     def _findings(self, world: World, query: SavedQuery, answer: Answer[Any], judge: _Judge) -> Iterator[Finding]:
         grouped: dict[tuple[str, ...], list[Found]] = {}
-        name = query.parameters.finding
         nearest = getattr(query.parameters, "nearest", False)
         for item in answer:
-            one = found(item, name(item), world)
+            one = found(item, query.finding(item), world)
+            if query.message:
+                one = one._replace(text=query.told(world, item))
             grouped.setdefault((one.subject,) if nearest else one.key, []).append(one)
         for key, group in grouped.items():
             confidence = _confidence(query, group)
