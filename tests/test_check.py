@@ -64,6 +64,13 @@ def test_the_question_of_the_answer_gives_rules_and_findings() -> None:
     assert list(question.findings(ALL)) == list(ALL)
 
 
+def test_the_report_is_what_the_schema_says() -> None:
+    from test_schemas import errors
+
+    assert errors(json.loads(ALL.to_json())) == []
+    assert errors(json.loads(gs.check(gs.load(str(SHOP)), packs=("cis-5", "best-practices")).to_json())) == []
+
+
 def test_a_finding_is_what_query_run_finds() -> None:
     """The same subjects as `query run` lists, query by query."""
     from graphsec.query._saved import run

@@ -128,7 +128,7 @@ def test_every_question_of_the_schema_has_items_somewhere() -> None:
     clauses = json.loads(schema("answer"))["allOf"]
     kinds = {clause["if"]["properties"]["question"]["properties"]["ask"]["const"] for clause in clauses}
     answered = {question.ask for question in QUESTIONS for world in worlds().values() if question.answer(world)}
-    answered |= {question.ask for question in FLOW_QUESTIONS} | {"diff"}
+    answered |= {question.ask for question in FLOW_QUESTIONS} | {"diff", "check"}
     assert kinds == answered
 
 

@@ -153,6 +153,9 @@ class Drawing:
         """The scopes in which a hub is drawn."""
         return list(self._hubs[kind])
 
+    def has_hub(self, kind: FactKind, scope: str) -> bool:
+        return scope in self._hubs[kind]
+
     def power(self, power: Power, scope: str, name: str = "") -> Fact:
         """That somebody under control holds a power, for the clauses with more than one premise; "" is any name."""
         self._powers[power][scope, name] = None

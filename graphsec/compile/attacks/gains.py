@@ -230,8 +230,9 @@ def _impersonate_accounts(holder: Holder, power: Power, names: Names, assumes: A
     """An account need not exist to be impersonated."""
     drawing = holder.drawing
     _objects(K.ACCOUNTS, K.ACCOUNT, "impersonate")(holder, power, names, assumes)
-    for namespace, accounts in drawing.absent.items():
-        for account in accounts if holder.scope in (AT_CLUSTER, namespace) else ():
+    absent = drawing.absent
+    for namespace in absent if holder.scope == AT_CLUSTER else {holder.scope} & absent.keys():
+        for account in absent[namespace]:
             if names is None or account.name in names:
                 holder.gives(identity(account), "impersonate", assumes)
 

@@ -321,7 +321,7 @@ def _kinds_of(drawing: Drawing, workload: Ref) -> list[PodKind]:
 
 def _cloud(drawing: Drawing, account: Ref, rule: str, cloud: Fact) -> None:
     namespace = account.namespace or ""
-    if namespace in drawing.hubs(K.ACCOUNTS):
+    if drawing.has_hub(K.ACCOUNTS, namespace):
         # Who makes tokens or pods chooses the audience.
         drawing.clause(Fact(K.ACCOUNTS, "", namespace), cloud, rule, ("CLOUD-TRUST",))
     if (namespace, account.name) in drawing.held(p.REQUEST_TOKENS):

@@ -64,9 +64,9 @@ def draw_joins(drawing: Drawing) -> None:
 
 def _hub(drawing: Drawing, kind: FactKind, scope: str) -> Fact | None:
     """The hub of a namespace if anybody has it or that of all namespaces."""
-    if scope in drawing.hubs(kind):
+    if drawing.has_hub(kind, scope):
         return Fact(kind, "", scope)
-    return drawing.hub(kind, scope) if AT_CLUSTER in drawing.hubs(kind) else None
+    return drawing.hub(kind, scope) if drawing.has_hub(kind, AT_CLUSTER) else None
 
 
 def _tokens(drawing: Drawing) -> None:
