@@ -126,6 +126,7 @@ NEEDS = {
     "choke": _ATTACK,
     "fix": _ATTACK,
     "why-not": _ATTACK,
+    "overprivileged": _ATTACK,
     "graph": _ATTACK,
     "reach": _NETWORK,
     "exposed": replace(_NETWORK, warned=(*_NETWORK.warned, "Service"), whole=(*_NETWORK.whole, *TRAFFIC_KINDS)),

@@ -1,0 +1,115 @@
+"""What subjects hold by themselves and through their groups, with roles that say the same counted as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from graphsec.compile import CLUSTER, World
+from graphsec.compile.attacks.bundles import EVERYTHING as ANY_ROLE
+from graphsec.compile.attacks.principals import Principals
+from graphsec.model.rbac import PolicyRule, covers, username
+from graphsec.model.ref import Ref
+from graphsec.query._grants import EVERYTHING
+
+#: Role contents by scope; those of scope "" hold in every namespace.
+Contents = Mapping[str, frozenset[int]]
+
+
+class Holdings:
+    """Contents are numbers of distinct sequences of rules. Every comparison of two sets of contents is made once."""
+
+    def __init__(self, world: World) -> None:
+        access = world.access
+        self._world = world
+        self._access = access
+        self._principals = Principals(access, world.memberships, frozenset())
+        numbers: dict[tuple[int, ...], int] = {}
+        self._content_of = {
+            role: numbers.setdefault(rules, len(numbers)) for role, rules in access.rules_by_role().items()
+        }
+        self._rules = [tuple(access.rules[rule] for rule in content) for content in numbers]
+        self._own: dict[Ref, Contents] = {}
+        self._effective: dict[Ref, Contents] = {}
+        self._covered: dict[tuple[int, frozenset[int]], bool] = {}
+
+    def groups(self, subject: Ref) -> tuple[Ref, ...]:
+        """Every group that a subject is in: implicit ones (S-46), those of the membership file, and those above them."""
+        found: dict[Ref, None] = {}
+        if subject.kind != "Group":
+            listed = self._world.memberships.groups.get(username(subject), ())
+            found.update(dict.fromkeys(Ref("Group", name) for name in listed))
+        for group in (subject, *found):
+            found.update(dict.fromkeys(self._principals.above(group)))
+        return tuple(found)
+
+    def content(self, role: Ref) -> int:
+        """Of a role; of one that no binding refers to it is read when first asked for."""
+        found = self._content_of.get(role)
+        if found is None:
+            written = self._world.attacks.access.roles.get(role)
+            rules = EVERYTHING if role == ANY_ROLE else written.rules if written else ()
+            found = self._content_of[role] = len(self._rules)
+            self._rules.append(rules)
+        return found
+
+    def rules(self, content: int) -> tuple[PolicyRule, ...]:
+        return self._rules[content]
+
+    def grants(self, subject: Ref) -> list[int]:
+        """The bindings that name the subject itself, and whose role is there."""
+        return self._access.all_held(subject)
+
+    def own(self, subject: Ref) -> Contents:
+        found = self._own.get(subject)
+        if found is None:
+            by_scope: dict[str, set[int]] = {}
+            for index in self.grants(subject):
+                binding = self._access.bindings[index]
+                by_scope.setdefault(binding.scope, set()).add(self._content_of[binding.role])
+            found = self._own[subject] = {scope: frozenset(contents) for scope, contents in by_scope.items()}
+        return found
+
+    def effective(self, subject: Ref) -> Contents:
+        """With the grants of its groups."""
+        found = self._effective.get(subject)
+        if found is None:
+            found = self._effective[subject] = united(map(self.own, (subject, *self.groups(subject))))
+        return found
+
+    def roles(self, subject: Ref) -> Iterator[tuple[str, Ref]]:
+        """(scope, role) of each of its grants, the same one maybe more than once."""
+        for index in self.grants(subject):
+            binding = self._access.bindings[index]
+            yield binding.scope, binding.role
+
+    def covers(self, contents: Contents, role: Ref, scope: str) -> bool:
+        """Whether what is held covers a role in a scope (S-63); `ClusterRole/*` stands for every rule there could be."""
+        held = contents.get(CLUSTER, frozenset())
+        if scope != CLUSTER:
+            held |= contents.get(scope, frozenset())
+        return self.covered(self.content(role), held)
+
+    def covered(self, content: int, others: frozenset[int]) -> bool:
+        """Whether contents that hold in the same scope cover this one."""
+        if content in others or not self._rules[content]:
+            return True
+        if not others:
+            return False
+        key = (content, others)
+        found = self._covered.get(key)
+        if found is None:
+            owners = [rule for other in sorted(others) for rule in self._rules[other]]
+            found = self._covered[key] = bool(covers(owners, self._rules[content]))
+        return found
+
+
+def united(parts: Iterable[Contents]) -> Contents:
+    """The contents of several holders taken together."""
+    filled = [part for part in parts if part]
+    if len(filled) == 1:
+        return filled[0]
+    found: dict[str, frozenset[int]] = {}
+    for part in filled:
+        for scope, contents in part.items():
+            found[scope] = found[scope] | contents if scope in found else contents
+    return found
