@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         exposed,
         load,
         minimal_fix,
+        overprivileged,
         paths,
         policy_lint,
         reach,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from graphsec.model.rbac import Covered, PolicyRule
     from graphsec.model.ref import Ref, Source
     from graphsec.query._answer import Answer, Evidence
+    from graphsec.query._excess import Excess
     from graphsec.query.blast import Fallen
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
@@ -55,20 +57,20 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "blast": "api", "choke_points": "api", "minimal_fix": "api", "replay": "api",
-    "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
+    "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "overprivileged": "api", "paths": "api", "policy_lint": "api", "reach": "api",
     "synthesize": "api", "what_can": "api", "who_can": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref", "Synthesis": "query.synthesize",
-    "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
+    "Answer": "query._answer", "Evidence": "query._answer", "Excess": "query._excess", "Decision": "query.can_i", "Grant": "query.what_can",
     "AttackPath": "query.paths", "Step": "query.paths", "Fallen": "query.blast", "ChokePoint": "query.choke", "Fix": "query.fix", "Replay": "query.replay",
     "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "AddressSet", "Answer", "AttackPath", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Fallen", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
-    "blast", "can_i", "can_reach", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
+    "Access", "AddressSet", "Answer", "AttackPath", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Excess", "Exposure", "Fallen", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
+    "blast", "can_i", "can_reach", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "overprivileged", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

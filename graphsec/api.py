@@ -37,6 +37,7 @@ from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
 if TYPE_CHECKING:
+    from graphsec.query._excess import Excess
     from graphsec.query._flow_list import Given
     from graphsec.query.blast import Fallen
     from graphsec.query.can_reach import FlowDecision
@@ -237,6 +238,18 @@ def diff(old: World, new: World) -> Answer[FlowChange]:
     return FlowDiff.between(old, new).answer(old, new)
 
 
+def overprivileged(world: World, subject: Ref | str | None = None, *, include_builtin: bool = False) -> Answer[Excess]:
+    """Who has more than it needs, in the seven senses of docs/overprivileged.md, worst first; of every subject that a binding
+    names, or of one.
+
+    Raises InputError where the input holds no RBAC object, UsageError for no subject.
+    """
+    from graphsec.query.overprivileged import Overprivileged
+
+    asked = parse_subject(subject, world) if isinstance(subject, str) else subject
+    return Overprivileged(subject=asked, include_builtin=include_builtin or asked is not None).answer(world)
+
+
 def synthesize(world: World, flows: Given | None = None) -> Synthesis:
     """The least NetworkPolicies that keep ``flows`` and deny everything else: items with ``manifest``, an object to apply.
 
@@ -382,6 +395,7 @@ __all__ = [
     "load",
     "minimal_fix",
     "minor_of",
+    "overprivileged",
     "paths",
     "policy_lint",
     "reach",

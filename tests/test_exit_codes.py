@@ -22,6 +22,7 @@ _ASKED = {
     "what-can": "what-can user:olga",
     "matrix": "matrix secrets",
     "bindings": "bindings --role operator",
+    "overprivileged": "overprivileged",
     "inspect": "inspect",
 }
 #: ``inspect`` tells what is there, so it answers whatever there is.

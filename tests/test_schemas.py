@@ -21,6 +21,7 @@ from graphsec.query.explain_flow import ExplainFlow
 from graphsec.query.exposed import Exposed
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import Matrix
+from graphsec.query.overprivileged import Overprivileged
 from graphsec.query.policy_lint import PolicyLint
 from graphsec.query.reach import Reach
 from graphsec.query.synthesize import Synthesize
@@ -77,6 +78,8 @@ QUESTIONS: list[Any] = [
     WhatCan(subject=gs.Ref("User", "ann")),
     WhatCan(subject=gs.Ref("Group", "system:masters")),
     Matrix(),
+    Overprivileged(),
+    Overprivileged(include_builtin=True, fold=True),
     Bindings(),
     Inspect(),
 ]

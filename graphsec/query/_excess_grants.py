@@ -116,27 +116,28 @@ class Grants:
         groups = [index for group in holdings.groups(subject) for index in holdings.grants(group)]
         if len(own) + len(groups) < 2:
             return
-        kept = dict.fromkeys(
-            sorted(own, key=lambda index: (bindings[index].scope, bindings[index].ref.name), reverse=True)
-        )
-        by_scope: dict[str, dict[int, int]] = {}
-        for index in (*own, *groups):
-            by_scope.setdefault(bindings[index].scope, {})[index] = holdings.content(bindings[index].role)
-        for index in list(kept):
-            scope = bindings[index].scope
-            content = by_scope[scope].pop(index)
-            others = {*by_scope[scope].items(), *by_scope.get(CLUSTER, {}).items()}
-            if holdings.rules(content) and holdings.covered(content, frozenset(one for _, one in others)):
+        order = sorted(own, key=lambda index: (bindings[index].scope, bindings[index].ref.name), reverse=True)
+        # One binding may name the subject and a group of it: that is two grants.
+        held: dict[str, dict[tuple[int, bool], int]] = {}
+        for is_group, grants in ((False, own), (True, groups)):
+            for index in grants:
+                content = holdings.content(bindings[index].role)
+                held.setdefault(bindings[index].scope, {})[index, is_group] = content
+        for index in order:
+            here = held[bindings[index].scope]
+            content = here.pop((index, False))
+            others = here | held.get(CLUSTER, {})
+            if holdings.rules(content) and holdings.covered(content, frozenset(others.values())):
                 yield Redundant(index, self._covering(content, sorted(other for other, _ in others)))
             else:
-                by_scope[scope][index] = content
+                here[index, False] = content
 
     def _covering(self, content: int, others: Iterable[int]) -> tuple[int, ...]:
         """One of the others where one is enough, else for each atom the first."""
         roles, bindings = self._access.roles, self._access.bindings
         rules = self._holdings.rules(content)
         for other in others:
-            if covers(roles[bindings[other].role].rules, rules):
+            if self._holdings.covered(content, frozenset([self._holdings.content(bindings[other].role)])):
                 return (other,)
         atoms = [atom for rule in rules for atom in breakdown(rule)]
         first = (next(o for o in others if covers(roles[bindings[o].role].rules, [atom])) for atom in atoms)

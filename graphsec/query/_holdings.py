@@ -7,12 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from graphsec.compile import CLUSTER, World
 from graphsec.compile.attacks.bundles import EVERYTHING as ANY_ROLE
 from graphsec.compile.attacks.principals import Principals
-from graphsec.model.rbac import PolicyRule, covers, username
+from graphsec.model.rbac import PolicyRule, breakdown, covers, username
 from graphsec.model.ref import Ref
 from graphsec.query._grants import EVERYTHING
+from graphsec.query._reality import atom_request
 
 #: Role contents by scope; those of scope "" hold in every namespace.
 Contents = Mapping[str, frozenset[int]]
+
+
+#: A rule of more atoms is compared as a whole, against hostile input.
+_MOST_ATOMS = 2_000
 
 
 class Holdings:
@@ -31,6 +36,10 @@ class Holdings:
         self._own: dict[Ref, Contents] = {}
         self._effective: dict[Ref, Contents] = {}
         self._covered: dict[tuple[int, frozenset[int]], bool] = {}
+        #: Rules by their number, and those of each content as bits: none for a rule that is too wide to be taken apart.
+        self._numbers = {rule: number for number, rule in enumerate(access.rules) if _atoms(rule) <= _MOST_ATOMS}
+        self._bits = {content: sum(1 << rule for rule in dict.fromkeys(rules)) for rules, content in numbers.items()}
+        self._masks: dict[int, tuple[int, ...]] = {}
 
     def groups(self, subject: Ref) -> tuple[Ref, ...]:
         """Every group that a subject is in: implicit ones (S-46), those of the membership file, and those above them."""
@@ -98,9 +107,36 @@ class Holdings:
         key = (content, others)
         found = self._covered.get(key)
         if found is None:
-            owners = [rule for other in sorted(others) for rule in self._rules[other]]
-            found = self._covered[key] = bool(covers(owners, self._rules[content]))
+            found = self._covered[key] = self._is_covered(content, others)
         return found
+
+    def _is_covered(self, content: int, others: frozenset[int]) -> bool:
+        numbers = [self._numbers.get(rule, -1) for rule in self._rules[content]]
+        if -1 in numbers or any(other not in self._bits for other in others):
+            owners = [rule for other in sorted(others) for rule in self._rules[other]]
+            return bool(covers(owners, self._rules[content]))
+        held = 0
+        for other in others:
+            held |= self._bits[other]
+        return all(mask & held for number in numbers for mask in self._covering(number))
+
+    def _covering(self, number: int) -> tuple[int, ...]:
+        """For each atom of a rule the rules that cover it, a bit for each: an atom is covered as a request of its words is
+        allowed, but for a name that only a rule naming "" lists (S-18, S-63)."""
+        found = self._masks.get(number)
+        if found is None:
+            rules = self._access.rules
+            masks = set()
+            for atom in breakdown(rules[number]):
+                request = atom_request(atom)
+                matching = self._access.matching_rules(request)
+                masks.add(sum(1 << rule for rule in matching if not rules[rule].names or request.name or request.url))
+            found = self._masks[number] = tuple(masks)
+        return found
+
+
+def _atoms(rule: PolicyRule) -> int:
+    return len(rule.groups) * len(rule.resources) * len(rule.verbs) * max(len(rule.names), 1) + len(rule.urls)
 
 
 def united(parts: Iterable[Contents]) -> Contents:

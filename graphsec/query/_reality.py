@@ -51,7 +51,7 @@ def inert_rule(world: World, rule: PolicyRule, scope: str) -> str:
         words = (*atom.verbs, *atom.groups, *atom.resources)
         if ALL in words or any(resource.startswith(f"{ALL}/") for resource in atom.resources):
             return ""
-        reason = inert_because(world, _request_of(atom), scope)
+        reason = inert_because(world, atom_request(atom), scope)
         if not reason:
             return ""
     return reason
@@ -62,13 +62,14 @@ def unmet_rule(world: World, principals: Sequence[Ref], rule: PolicyRule, scope:
     for atom in islice(breakdown(rule), _ATOMS):
         if atom.urls or atom.verbs[0] not in ("get", "create"):
             continue
-        request = replace(_request_of(atom), namespace=scope)
+        request = replace(atom_request(atom), namespace=scope)
         if reason := unmet_condition(world, principals, request):
             return f"{request.verb} {atom.resources[0]}: {reason}"
     return ""
 
 
-def _request_of(atom: PolicyRule) -> Request:
+def atom_request(atom: PolicyRule) -> Request:
+    """The request of the words of an atom (``breakdown``), without a namespace."""
     if atom.urls:
         return Request(verb=atom.verbs[0], url=atom.urls[0])
     resource, _, subresource = atom.resources[0].partition("/")
