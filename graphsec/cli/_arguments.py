@@ -9,12 +9,12 @@ from graphsec.errors import UsageError
 
 COMMANDS = (
     "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
-    "exposed", "diff", "overprivileged", "policy", "graph", "inspect", "query", "explain", "schema", "collect",
+    "exposed", "diff", "overprivileged", "policy", "rbac", "graph", "inspect", "query", "explain", "schema", "collect",
     "completion", "doctor", "version", "export",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
 #: Commands that are groups of commands.
-_GROUPS = ("policy", "query", "rules")
+_GROUPS = ("policy", "query", "rbac", "rules")
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",

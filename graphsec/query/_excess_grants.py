@@ -73,7 +73,7 @@ class Grants:
                 binding = self._access.bindings[index]
                 for position in self._wild(binding.role):
                     rule = self._access.roles[binding.role].rules[position]
-                    if not self._why_inert(rule, binding.scope):
+                    if not self.inert_because(rule, binding.scope):
                         found.append(
                             (binding.scope, evidence(self._access, index, position, holder if through else None))
                         )
@@ -169,7 +169,9 @@ class Grants:
             if binding.role not in self._aggregated:
                 yield Inert(binding, (evidence_of(binding),), f"{binding.role} has no rules")
             return
-        reasons = [self._why_inert(rule, binding.scope) or self._unmet(subject, rule, binding.scope) for rule in rules]
+        reasons = [
+            self.inert_because(rule, binding.scope) or self._unmet(subject, rule, binding.scope) for rule in rules
+        ]
         found = [position for position, reason in enumerate(reasons) if reason]
         if found:
             which = "" if len(found) == len(rules) else f"{len(found)} of {len(rules)} rules: "
@@ -177,7 +179,8 @@ class Grants:
             words = f"{which}{rule_text(rules[found[0]])}: {reasons[found[0]]}"
             yield Inert(binding, proofs, words, partly=bool(which))
 
-    def _why_inert(self, rule: PolicyRule, scope: str) -> str:
+    def inert_because(self, rule: PolicyRule, scope: str) -> str:
+        """Why no atom of a rule serves a real request where it holds, "" if one does."""
         key = (rule, scope if "namespaces" in rule.resources else scope and "*")
         found = self._inert.get(key)
         if found is None:

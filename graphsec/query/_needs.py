@@ -127,6 +127,7 @@ NEEDS = {
     "fix": _ATTACK,
     "why-not": _ATTACK,
     "overprivileged": _ATTACK,
+    "rbac-lint": _RBAC,
     "graph": _ATTACK,
     "reach": _NETWORK,
     "exposed": replace(_NETWORK, warned=(*_NETWORK.warned, "Service"), whole=(*_NETWORK.whole, *TRAFFIC_KINDS)),

@@ -33,7 +33,7 @@ from graphsec.query._grants import is_builtin
 from graphsec.query._needs import require
 from graphsec.query._severities import SEVERITIES, Severity
 from graphsec.query._subjects import parse_subject
-from graphsec.query._words import VERB_GROUPS
+from graphsec.query._words import VERB_GROUPS, target_words
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from graphsec.query.exposed import Exposure
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.rbac_lint import RbacFinding
     from graphsec.query.reach import Flow, Reach
 
 Confidence = Literal["low", "medium", "high"]
 _CHOICES = {
     "severity": SEVERITIES,
     "confidence": get_args(Confidence),
-    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "paths"),
+    "ask": ("who_can", "what_can", "can_i", "reach", "exposed", "policy_lint", "rbac_lint", "paths"),
     "scope": ("any", "cluster"),
     "fold": ("workload", "namespace"),
     "find": ("source", "destination"),
@@ -63,7 +64,8 @@ _LATER = {
     "match": "a path pattern (tier 3)",
 }
 _ID = r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$"
-_TAG = re.compile(r"(CIS-\d+(\.\d+)+|T\d{4}(\.\d{3})?|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
+#: CIS benchmark, MITRE ATT&CK, and the ids of kubescape, trivy and kubesplaining.
+_TAG = re.compile(r"(CIS-\d+(\.\d+)+|T\d{4}(\.\d{3})?|C-\d{4}|KSV-\d{4,5}|KP-\d{3}|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
 _TITLE_LENGTH = 100
 
 
@@ -123,6 +125,8 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
     """Everyone who may do this, or any of ``any_of``: in any namespace unless ``scope`` or ``namespace`` says less."""
 
     any_of: tuple[TargetKeys, ...] = ()
+    #: Only who may do all of these in one scope, by its own grants.
+    all_of: tuple[TargetKeys, ...] = ()
     scope: Literal["any", "cluster"] = "any"
     namespace: str = ""
     any_name: bool = True
@@ -133,13 +137,16 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
     def __post_init__(self) -> None:
         if self.namespace and self.scope == "cluster":
             raise ValueError("`namespace` and `scope: cluster` exclude each other")
-        if not self.any_of:
+        key = "any_of" if self.any_of else "all_of"
+        if self.any_of and self.all_of:
+            raise ValueError("`any_of` and `all_of` exclude each other")
+        if not self.any_of and not self.all_of:
             super().__post_init__()
         elif self.verbs or self.resource or self.url or self.subresource or self.name:
-            raise ValueError("`any_of` holds verbs, resource and url itself; none may stand beside it")
+            raise ValueError(f"`{key}` holds verbs, resource and url itself; none may stand beside it")
 
     def targets(self) -> tuple[TargetKeys, ...]:
-        return self.any_of or (self,)
+        return self.any_of or self.all_of or (self,)
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
         return who_can.WIDE_COLUMNS if wide else who_can.COLUMNS
@@ -160,6 +167,9 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
         wanted = [item for item in items if self.builtin or not is_builtin(world, item.because)]
         if self.effective_only:
             wanted = [item for item in wanted if item.effective and not item.unmet]
+        if self.all_of:
+            asked = [(target.target(world.discovery, ""), frozenset(target.all_verbs())) for target in self.all_of]
+            wanted = _in_one_hand(wanted, [(target_words(target), verbs) for target, verbs in asked])
         merged: dict[tuple[Any, ...], Access] = {}
         for item in wanted:
             key = _place(item)
@@ -407,6 +417,38 @@ class PolicyLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", 
         return str(item.ref)
 
 
+class RbacLintParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="rbac_lint"):
+    """Findings of `graphsec rbac lint` by the names of its checks."""
+
+    checks: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        from graphsec.query.rbac_lint import CHECKS
+
+        unknown = sorted(set(self.checks) - {check.id for check in CHECKS})
+        if unknown or not self.checks:
+            raise ValueError(f"`{unknown[0]}` is no check of lint" if unknown else "`checks` is empty")
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.rbac_lint import RbacLint
+
+        return RbacLint().columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query.rbac_lint import RbacLint
+
+        return [RbacLint(checks=self.checks).answer(world)]
+
+    def kept(self, _: World, items: Iterable[RbacFinding]) -> list[RbacFinding]:
+        return list(items)
+
+    def finding(self, item: RbacFinding) -> str:
+        return str(item.ref)
+
+
 class PathsParameters(_Strict, frozen=True, kw_only=True, tag_field="ask", tag="paths"):
     """Attack paths as `graphsec paths` finds them, the shortest of each source; source "exposed" is what the internet opens."""
 
@@ -486,6 +528,7 @@ Parameters = (
     | ReachParameters
     | ExposedParameters
     | PolicyLintParameters
+    | RbacLintParameters
     | PathsParameters
 )
 
@@ -578,6 +621,18 @@ def _place(item: Access) -> tuple[Any, ...]:
     binding = item.because[0].binding
     namespace = binding.namespace or "" if binding else ""
     return item.subject != MASTERS_GROUP, namespace, ref_order(item.subject), bool(item.names)
+
+
+def _in_one_hand(items: Sequence[Access], wanted: Sequence[tuple[str, frozenset[str]]]) -> list[Access]:
+    """The items of subjects that hold all that is wanted, targets each with any of its verbs, in one scope; what holds in the
+    cluster holds in each namespace."""
+    held: dict[tuple[Ref, str], set[int]] = {}
+    for item in items:
+        own = held.setdefault((item.subject, _place(item)[1]), set())
+        own.update(at for at, (target, verbs) in enumerate(wanted) if item.target == target and verbs & {*item.verbs})
+    everything = set(range(len(wanted)))
+    whole = {subject for (subject, _), own in held.items() if own | held.get((subject, ""), set()) == everything}
+    return [item for item in items if item.subject in whole]
 
 
 def _merged(first: Access, second: Access) -> Access:
