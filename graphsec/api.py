@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     from graphsec.query.blast import Fallen
     from graphsec.query.can_reach import FlowDecision
     from graphsec.query.choke import ChokePoint
+    from graphsec.query.data_access import DataHolder
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
     from graphsec.query.flow_diff import FlowChange
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.rbac_lint import RbacFinding
     from graphsec.query.reach import Flow
     from graphsec.query.replay import Replay
     from graphsec.query.synthesize import Synthesis
@@ -238,6 +240,25 @@ def diff(old: World, new: World) -> Answer[FlowChange]:
     return FlowDiff.between(old, new).answer(old, new)
 
 
+def access(world: World, target: str | None = None, *, namespace: str = "") -> Answer[DataHolder]:
+    """Who can read, mount, change or restore Secrets, volume claims, snapshots and backups, and in which ways: all of the input,
+    those of one namespace, or one object (`secret/NS/NAME`).
+
+    Raises InputError where the input holds no RBAC object, UsageError for no object.
+    """
+    from graphsec.query.data_access import DataAccess, parse_object
+
+    return DataAccess(target=parse_object(target) if target else None, namespace=namespace).answer(world)
+
+
+def rbac_lint(world: World, *, namespace: str = "") -> Answer[RbacFinding]:
+    """What is probably wrong with roles and bindings, worst first: what dangles, what nobody uses, what says something else than
+    it means. Raises InputError where the input holds no RBAC object."""
+    from graphsec.query.rbac_lint import RbacLint
+
+    return RbacLint(namespace=namespace).answer(world)
+
+
 def overprivileged(world: World, subject: Ref | str | None = None, *, include_builtin: bool = False) -> Answer[Excess]:
     """Who has more than it needs, in the seven senses of docs/overprivileged.md, worst first; of every subject that a binding
     names, or of one.
@@ -385,6 +406,7 @@ def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
 
 
 __all__ = [
+    "access",
     "blast",
     "can_i",
     "can_reach",
@@ -398,6 +420,7 @@ __all__ = [
     "overprivileged",
     "paths",
     "policy_lint",
+    "rbac_lint",
     "reach",
     "replay",
     "synthesize",

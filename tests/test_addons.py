@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,12 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     for name in folders:
         # Some installs bring others along.
         world = gs.load(INSTALLS / name, with_defaults=True)
-        yield from _of(world, lambda account, name=name: account.namespace if account.namespace in folders else name)
+        yield from _of(world, partial(_bundled, name, folders))
     yield from _of(gs.load(DUMP), _product)
+
+
+def _bundled(name: str, folders: list[str], account: gs.Ref) -> str:
+    return account.namespace if account.namespace in folders else name
 
 
 def _product(account: gs.Ref) -> str:
@@ -52,13 +57,13 @@ def _product(account: gs.Ref) -> str:
     return _OF_NAMESPACE.get(account.namespace or "", "")
 
 
-def _of(world: gs.World, addon_of: object) -> Iterator[tuple[str, str, str, str]]:
+def _of(world: gs.World, addon_of: Callable[[gs.Ref], str]) -> Iterator[tuple[str, str, str, str]]:
     for binding in world.access.bindings:
         role = world.access.roles.get(binding.role)
         if role is None or world.provenance.is_builtin(binding.ref):
             continue
         for account in binding.subjects:
-            addon = addon_of(account) if account.kind == "ServiceAccount" else ""  # type: ignore[operator]
+            addon = addon_of(account) if account.kind == "ServiceAccount" else ""
             if addon:
                 yield addon, account.name, signature_of(role.rules), binding.role.name
 

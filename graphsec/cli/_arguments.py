@@ -9,7 +9,7 @@ from graphsec.errors import UsageError
 
 COMMANDS = (
     "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
-    "exposed", "diff", "overprivileged", "policy", "rbac", "graph", "inspect", "query", "explain", "schema", "collect",
+    "exposed", "diff", "access", "overprivileged", "policy", "rbac", "graph", "inspect", "query", "explain", "schema", "collect",
     "completion", "doctor", "version", "export",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"

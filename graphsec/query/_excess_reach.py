@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import get_args
 
 from graphsec.compile import CLUSTER as AT_CLUSTER
 from graphsec.compile import World
@@ -64,9 +65,10 @@ def raised(severity: Severity) -> Severity:
 
 
 def _moved(severity: Severity, by: int) -> Severity:
+    """Never below low: reaching something is no mere information."""
     place = SEVERITIES.index(severity) + by
-    found: Severity = SEVERITIES[min(max(place, 1), len(SEVERITIES) - 1)]  # type: ignore[assignment]
-    return found
+    levels: tuple[Severity, ...] = get_args(Severity)
+    return levels[min(max(place, 1), len(levels) - 1)]
 
 
 def _sink(end: End, severity: Severity, reached: Reached) -> Sink:
@@ -83,7 +85,8 @@ class Reaches:
         self._holdings = holdings
         self._search = Search(world)
         self._starts = {subject: start(str(subject), world, self._search.graph) for subject in subjects}
-        self._secret_readers: dict[tuple[Ref, str], bool] = {}
+        self._readers_of: dict[str, frozenset[int]] = {}
+        self._gained: dict[Ref, Gained | None] = {}
 
     @cached_property
     def _reached(self) -> list[dict[Ref, Reached]]:
@@ -130,6 +133,11 @@ class Reaches:
         Follows what is certain first. A closure is followed as far as it goes, but never through full authority, from which
         everything follows.
         """
+        if subject not in self._gained:
+            self._gained[subject] = self._gain(subject)
+        return self._gained[subject]
+
+    def _gain(self, subject: Ref) -> Gained | None:
         horn = self._search.graph.horn
         numbers = [number for fact in self._starts[subject].facts if (number := self._search.number(fact)) >= 0]
         admin = self.admin(subject)
@@ -185,16 +193,18 @@ class Reaches:
 
     def _reads(self, subject: Ref, fact: Fact) -> bool:
         """Whether reading these Secrets was granted as such."""
-        key = (subject, str(fact))
-        found = self._secret_readers.get(key)
+        held = self._holdings.effective(subject)
+        contents = held.get(AT_CLUSTER, frozenset()) | held.get(fact.namespace, frozenset())
+        return not contents.isdisjoint(self._readers(fact.name))
+
+    def _readers(self, name: str) -> frozenset[int]:
+        """The contents that allow reading Secrets, all of them or those of a name."""
+        found = self._readers_of.get(name)
         if found is None:
-            principals = (subject, *self._holdings.groups(subject))
-            found = self._secret_readers[key] = any(
-                self._world.access.first_allowing(
-                    principals, Request(verb=verb, resource="secrets", namespace=fact.namespace, name=fact.name)
-                )
-                for verb in _READS
-            )
+            access = self._world.access
+            requests = [Request(verb=verb, resource="secrets", name=name) for verb in _READS]
+            rules = {rule for request in requests for rule in access.matching_rules(request)}
+            found = self._readers_of[name] = self._holdings.with_rules(rules)
         return found
 
 

@@ -28,7 +28,9 @@ class Holdings:
         self._world = world
         self._access = access
         self._principals = Principals(access, world.memberships, frozenset())
-        numbers: dict[tuple[int, ...], int] = {}
+        #: The rules of each content that a binding refers to.
+        self._numbered: dict[tuple[int, ...], int] = {}
+        numbers = self._numbered
         self._content_of = {
             role: numbers.setdefault(rules, len(numbers)) for role, rules in access.rules_by_role().items()
         }
@@ -97,6 +99,11 @@ class Holdings:
         if scope != CLUSTER:
             held |= contents.get(scope, frozenset())
         return self.covered(self.content(role), held)
+
+    def with_rules(self, rules: Iterable[int]) -> frozenset[int]:
+        """The contents that hold one of these rules."""
+        wanted = frozenset(rules)
+        return frozenset(content for found, content in self._numbered.items() if not wanted.isdisjoint(found))
 
     def covered(self, content: int, others: frozenset[int]) -> bool:
         """Whether contents that hold in the same scope cover this one."""

@@ -128,6 +128,7 @@ NEEDS = {
     "why-not": _ATTACK,
     "overprivileged": _ATTACK,
     "rbac-lint": _RBAC,
+    "access": replace(_ATTACK, noted=("Secret", "PersistentVolumeClaim")),
     "graph": _ATTACK,
     "reach": _NETWORK,
     "exposed": replace(_NETWORK, warned=(*_NETWORK.warned, "Service"), whole=(*_NETWORK.whole, *TRAFFIC_KINDS)),
