@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.rbac import Request
 from graphsec.model.ref import Source
+
+#: ``created``: a patch or update made the object (201), which takes ``create`` as well (S-34); ``refused``: 401 or 403.
+Outcome = Literal["", "created", "refused"]
+ALLOW, FORBID = "allow", "forbid"
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -19,8 +24,15 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     groups: tuple[str, ...] | None = None
 
 
+class Impersonation(msgspec.Struct, frozen=True, gc=False):
+    """Who made a request as somebody else, and the requests on that identity which this took (S-70, S-72)."""
+
+    by: Identity
+    requests: tuple[Request, ...] = ()
+
+
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One distinct request in a log: whatever differs between two of these may be decided differently."""
+    """One distinct request in a log: two events are one of these where nothing that a decision rests on differs."""
 
     #: Who was authorized for ``request``: the impersonated identity where there is one.
     identity: Identity
@@ -29,15 +41,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     decision: str = ""
     #: As the authorizer gave it, e.g. `RBAC: allowed by ClusterRoleBinding "a" of ClusterRole "b" to User "c"`.
     reason: str = ""
-    #: What else must have been allowed for this to succeed, to the same identity: `create` of an object that an update or
-    #: apply created (S-34).
-    also: tuple[Request, ...] = ()
-    #: Who made the request as ``identity``, and the requests on `impersonate` that this took (S-70, S-72).
-    impersonator: Identity | None = None
-    impersonation: tuple[Request, ...] = ()
+    outcome: Outcome = ""
+    #: A server-side apply, told by its `force` parameter: where the object is missing it takes ``create`` as well (S-34).
+    applies: bool = False
+    impersonation: Impersonation | None = None
+    #: False where the log holds no end of any such request, e.g. a watch that goes on.
+    finished: bool = True
+
+    @property
+    def maker(self) -> Identity:
+        """Who sent the request."""
+        return self.impersonation.by if self.impersonation else self.identity
 
 
-class Occurrence(msgspec.Struct, gc=False):
+class Occurrence(msgspec.Struct, frozen=True, gc=False):
     """How often a request was recorded, and where first."""
 
     count: int
@@ -46,7 +63,7 @@ class Occurrence(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The time that a log covers: its first and last timestamp as recorded (RFC 3339, "" if it has none)."""
+    """The time that logs cover: their first and last timestamp as recorded (RFC 3339, "" if there is none)."""
 
     first: str
     last: str
@@ -55,13 +72,16 @@ class Window:
     def __str__(self) -> str:
         return f"{self.events:,} events from {self.first or '?'} to {self.last or '?'}"
 
+    def to_dict(self) -> dict[str, str | int]:
+        return {"first": self.first, "last": self.last, "events": self.events}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLog:
-    """Events of one or several logs, aggregated. ``diagnostics`` name the first events of each file that were not read,
-    ``unread`` counts all of them."""
+    """Events of one or several logs, aggregated. ``unread`` counts what was no readable event; ``diagnostics`` name the
+    first of each file."""
 
     recorded: Mapping[Recorded, Occurrence]
     window: Window
     unread: int = 0
-    diagnostics: tuple[Diagnostic, ...] = field(default=())
+    diagnostics: tuple[Diagnostic, ...] = ()
