@@ -225,7 +225,7 @@ def _document(cursor: Cursor, first: bytes) -> Iterator[Piece]:
             yield Element(cursor.take(end), line)
     except Malformed as error:
         yield _broken(cursor, error, start)
-        found = cursor.buffer.find(b"\n{", max(error.offset, start + 1))
+        found = cursor.buffer.find(b"\n{", max(error.offset - 1, start + 1))
         cursor.pos = cursor.size if error.truncated or found < 0 else found + 1
 
 
