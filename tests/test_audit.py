@@ -199,7 +199,7 @@ def test_what_was_created_by_an_update_and_what_is_applied(tmp_path: Path) -> No
 
 def test_an_impersonator_needs_the_identity_and_the_identity_the_request(tmp_path: Path) -> None:
     """S-70: one request for each header; groups that are implied were not asked for."""
-    impersonated = {
+    impersonated: Row = {
         "username": "system:serviceaccount:a:s",
         "groups": ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated", "ops"],
         "uid": "u1",

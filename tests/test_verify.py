@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from audit_events import ALICE, Row, event, write
 from conftest import Graphsec
-from test_oracle import ORACLE, world
-from test_reference import SAMPLES, by_cluster
+from test_oracle import world
+from test_reference import ORACLE, SAMPLES, by_cluster
 
 import graphsec as gs
 from graphsec.loading import Limits, read_audit_logs

@@ -127,6 +127,12 @@ class _Plan:
             loaded.ref: loaded
             for loaded in world.cluster.of("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
         }
+        #: An aggregated role whose selectors match a role without labels takes up every new ClusterRole (S-51).
+        self._hungry = [
+            loaded.ref
+            for loaded in world.cluster.of("ClusterRole")
+            if any(selector.matches({}) for selector in loaded.body.selectors or ())
+        ]
         self._fed = {feeder for feeders in world.access.aggregation.feeders.values() for feeder in feeders}
         self._after: dict[Ref, Loaded | None] = {}
         self._notes: list[str] = []
@@ -246,6 +252,9 @@ class _Plan:
             self._keep_subjects(use, ())
             for namespace in places:
                 self._split(use, namespace)
+        elif self._hungry and binding.scope == CLUSTER and not edited:
+            self._keep_subjects(use, use.users)
+            self._notes.append(f"{binding.ref} is left to its role: {self._hungry[0]} aggregates every new ClusterRole")
         elif edited or covers(self._rules(use, use.requests), self._access.roles[binding.role].rules):
             self._keep_subjects(use, use.users)
         else:
