@@ -19,7 +19,6 @@ from graphsec.loading.audit_events import (
     Wire,
     decoder,
     events,
-    is_event,
     key_of,
     recorded,
     timestamp_of,
@@ -36,6 +35,8 @@ from graphsec.model.text import counted
 _NAMED = 5
 #: What an export of CloudWatch Logs to S3 writes before each message.
 _STAMPED = re.compile(rb"^\d{4}-\d\d-\d\dT\S+ ", re.MULTILINE)
+#: So many times of events are held at most.
+_STAMPS = 10_000
 _HELP = "an audit log holds `audit.k8s.io` Events, one a line or in a list, or an export of EKS, GKE or AKS"
 
 
@@ -84,6 +85,8 @@ class _Reader:
         self._limits = limits
         self._tallies: dict[Key, _Tally] = {}
         self._first = self._last = ""
+        #: Times of events that the window does not take in yet.
+        self._stamps: list[str] = []
         self.events = 0
         self.unread = 0
         self.diagnostics: list[Diagnostic] = []
@@ -100,6 +103,7 @@ class _Reader:
                 self._lines(piece)
             else:
                 self._one(piece)
+        self._span()
         more = self._unread_here - _NAMED
         if more > 0:
             words = (
@@ -116,17 +120,18 @@ class _Reader:
             found = decoder.decode_lines(data)
         except REFUSALS:
             found = []
-        if len(found) != data.count(b"\n"):
+        if len(found) != lines.number:
             for line, text in enumerate(data.split(b"\n")[:-1], start=lines.line):
                 if text.strip():
                     self._one(Element(text, line))
             return
         add = self._add
         for line, wire in enumerate(found, start=lines.line):
-            if is_event(wire):
+            if wire.kind == "Event":
                 add(wire, line)
             else:
                 self._wrapped(wire, line)
+        self._span()
 
     def _one(self, element: Element) -> None:
         try:
@@ -153,11 +158,18 @@ class _Reader:
             self._problem(Problem("GS-AU-001", str(error), line))
             return
         tally.count += 1
-        self.events += 1
-        stamp = timestamp_of(wire)
-        self._last = max(self._last, stamp)
-        if stamp and (stamp < self._first or not self._first):
-            self._first = stamp
+        self._stamps.append(wire.stage_timestamp or timestamp_of(wire))
+        if len(self._stamps) > _STAMPS:
+            self._span()
+
+    def _span(self) -> None:
+        """Widen the window to the events since the last call."""
+        stamps = self._stamps
+        self.events += len(stamps)
+        found = list(filter(None, (self._first, *stamps)))
+        if found:
+            self._first, self._last = min(found), max(self._last, *found)
+        stamps.clear()
 
     def _problem(self, problem: Problem) -> None:
         self.unread += 1
@@ -184,6 +196,9 @@ class _Reader:
 
 def _ended(tallies: list[_Tally]) -> Iterator[_Tally]:
     """Without the stages of requests that end in the logs; of the others, the stage that tells a decision if there is one."""
+    if all(tally.recorded.finished for tally in tallies):
+        yield from tallies
+        return
     ends = {_same(tally.recorded) for tally in tallies if tally.recorded.finished}
     decided = {_same(tally.recorded) for tally in tallies if tally.recorded.decision}
     for tally in tallies:

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import msgspec
-
 from graphsec.loading.archives import BudgetError, Inflating
 from graphsec.loading.audit_events import LIST_KEYS
 from graphsec.loading.documents import Limits, Problem
@@ -30,14 +28,14 @@ _ELEMENT = re.compile(rb"[,\[\n]\s*(\{)")
 _BETWEEN = re.compile(rb"[^ \t\r\n,]")
 #: So many broken elements, and the rest of a document is given up.
 _MOST_BROKEN = 1000
-_raw = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Lines(NamedTuple):
-    """Whole lines, the first of which is number ``line``."""
+    """``number`` whole lines, the first of which is line ``line``."""
 
     data: bytes
     line: int
+    number: int
 
 
 class Element(NamedTuple):
@@ -171,8 +169,9 @@ def _lines(stream: _Stream, head: bytes, limits: Limits) -> Iterator[Piece]:
         cut = block.rfind(b"\n") + 1
         if cut:
             data = b"".join((*rest, block[:cut]))
-            yield Lines(data, line)
-            line += data.count(b"\n")
+            count = data.count(b"\n")
+            yield Lines(data, line, count)
+            line += count
             rest, held = [block[cut:]], len(block) - cut
         else:
             rest.append(block)
@@ -187,7 +186,7 @@ def _lines(stream: _Stream, head: bytes, limits: Limits) -> Iterator[Piece]:
         block = stream.read(_BLOCK)
     last = b"".join(rest)
     if last.strip():
-        yield Lines(last + b"\n", line)
+        yield Lines(last + b"\n", line, 1)
 
 
 # -- documents ------------------------------------------------------------------------------------------------------

@@ -216,8 +216,10 @@ _REFUSED: Outcome = "refused"
 
 def key_of(wire: Wire) -> Key:
     """The key of an event. Raises NoEventError where it records no request."""
-    if wire.proto_payload is not None:
-        return _gke_key(wire, wire.proto_payload)
+    if not is_event(wire):
+        if wire.proto_payload is not None:
+            return _gke_key(wire, wire.proto_payload)
+        raise NoEventError(_why_none(wire))
     ref, verb = wire.object_ref, wire.verb
     code = wire.response_status.code if wire.response_status is not None else 0
     outcome: Outcome = ""
