@@ -21,6 +21,7 @@ from graphsec.loading import (
     load_cluster,
     load_entries,
     load_memberships,
+    read_audit_logs,
     with_defaults,
 )
 from graphsec.model.diagnostic import CODES, Diagnostic
@@ -259,16 +260,30 @@ def rbac_lint(world: World, *, namespace: str = "") -> Answer[RbacFinding]:
     return RbacLint(namespace=namespace).answer(world)
 
 
-def overprivileged(world: World, subject: Ref | str | None = None, *, include_builtin: bool = False) -> Answer[Excess]:
+def overprivileged(
+    world: World,
+    subject: Ref | str | None = None,
+    *,
+    include_builtin: bool = False,
+    audit_log: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+) -> Answer[Excess]:
     """Who has more than it needs, in the seven senses of docs/overprivileged.md, worst first; of every subject that a binding
-    names, or of one.
+    names, or of one. ``audit_log`` names files that show what is used; without, O3 and O5 are not answered.
 
-    Raises InputError where the input holds no RBAC object, UsageError for no subject.
+    Raises InputError where the input holds no RBAC object or a log cannot be read, UsageError for no subject.
     """
     from graphsec.query.overprivileged import Overprivileged
+    from graphsec.query.usage import Usage
+
+    usage = None
+    if audit_log is not None:
+        logs = [audit_log] if isinstance(audit_log, str | os.PathLike) else list(audit_log)
+        usage = Usage.of(world, read_audit_logs([os.fspath(log) for log in logs], Limits()))
 
     asked = parse_subject(subject, world) if isinstance(subject, str) else subject
-    return Overprivileged(subject=asked, include_builtin=include_builtin or asked is not None).answer(world)
+    return Overprivileged(subject=asked, include_builtin=include_builtin or asked is not None, usage=usage).answer(
+        world
+    )
 
 
 def synthesize(world: World, flows: Given | None = None) -> Synthesis:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from graphsec.cli import _attacks, _export, _graph, _policy, _query
+from graphsec.cli import _access, _attacks, _audit, _export, _graph, _overprivileged, _policy, _query, _rbac
 from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, canonical, split
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
@@ -28,6 +28,10 @@ def flags() -> Iterator[tuple[str, bool]]:
     assert _policy.policies is not None
     assert _export.export_graph is not None
     assert _attacks.__name__
+    assert _access.__name__
+    assert _audit.__name__
+    assert _overprivileged.__name__
+    assert _rbac.__name__
     assert _graph.__name__
     assert _graph.__name__
     for _, command in commands(typer.main.get_command(app)):

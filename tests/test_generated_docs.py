@@ -17,7 +17,7 @@ import typer
 from test_docs import terminal
 
 import graphsec as gs
-from graphsec.cli import _attacks, _export, _graph, _policy, _query
+from graphsec.cli import _access, _attacks, _audit, _export, _graph, _overprivileged, _policy, _query, _rbac
 from graphsec.cli.app import app
 from graphsec.model.attack import ASSUMPTIONS, Example, Rule
 from graphsec.model.diagnostic import CODES, Code
@@ -141,6 +141,10 @@ def _all_commands() -> Iterator[tuple[str, Any]]:
     assert _policy.__name__
     assert _export.__name__
     assert _attacks.__name__
+    assert _access.__name__
+    assert _audit.__name__
+    assert _overprivileged.__name__
+    assert _rbac.__name__
     assert _graph.__name__
     assert _graph.__name__
     root: Any = typer.main.get_command(app)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -356,3 +358,43 @@ def test_admin_equivalent_is_who_has_a_path(objects: list[dict[str, Any]]) -> No
     kept = {source for source in single if source in paths}
     assert kept == paths & bound_ones
     assert {str(item.subject) for item in gs.overprivileged(world) if item.sense == "O1"} <= paths
+
+
+# -- with an audit log -------------------------------------------------------------------------------------------
+
+
+def event(namespace: str, verb: str = "list", resource: str = "pods") -> str:
+    user = {"username": "system:serviceaccount:shop:web"}
+    groups = ["system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated"]
+    return json.dumps(
+        {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "stage": "ResponseComplete",
+            "verb": verb,
+            "user": {**user, "groups": groups},
+            "requestURI": f"/api/v1/namespaces/{namespace}/{resource}" if namespace else f"/api/v1/{resource}",
+            "objectRef": {"resource": resource, "namespace": namespace, "apiVersion": "v1"},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {"authorization.k8s.io/decision": "allow"},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "senses"),
+    [
+        ([event("shop")], {"O3", "O5"}),
+        ([event("shop"), event("shop", "get")], {"O5"}),
+        ([event(""), event("shop", "get")], set()),
+    ],
+)
+def test_unused_and_scope_excess_stand_on_a_log(tmp_path: Path, events: list[str], senses: set[str]) -> None:
+    log = tmp_path / "audit.log"
+    log.write_text("\n".join(events) + "\n")
+    text = role("p", PODS, namespace="") + bound("p", "sa:shop/web", namespace="")
+    found = {item.sense: item for item in ask(text, audit_log=log)}
+    assert set(found) == senses
+    assert all("2026-01-01" in item.stands_on and item.because for item in found.values())
+    assert {item.sense for item in ask(text)} == set()

@@ -10,7 +10,7 @@ from graphsec.errors import UsageError
 COMMANDS = (
     "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
     "exposed", "diff", "access", "overprivileged", "policy", "rbac", "graph", "inspect", "query", "explain", "schema", "collect",
-    "completion", "doctor", "version", "export",
+    "completion", "doctor", "version", "export", "verify",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
 #: Commands that are groups of commands.
@@ -19,14 +19,14 @@ _GROUPS = ("policy", "query", "rbac", "rules")
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
     "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--quiet",
-    "--raw-csv", "--strict", "--unlock-builtin", "--verbose", "--with-defaults",
+    "--raw-csv", "--strict", "--suggest", "--unlock-builtin", "--verbose", "--with-defaults",
 )  # fmt: skip
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
+    "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--audit-log", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
     "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--preset", "--protocol", "--queries", "--role", "--scope",
     "--sink", "--subject", "--subresource", "--top", "--via", "--without",
 )  # fmt: skip
 

@@ -32,7 +32,7 @@ def run(args: list[str]) -> int:
 
 
 def _invoke(args: list[str]) -> int:
-    from graphsec.cli import _access, _attacks, _export, _graph, _overprivileged, _policy, _query, _rbac  # noqa: F401 - adds the commands of these modules
+    from graphsec.cli import _access, _attacks, _audit, _export, _graph, _overprivileged, _policy, _query, _rbac  # noqa: F401 - adds the commands of these modules
     from graphsec.cli._arguments import canonical
     from graphsec.cli.app import app
 

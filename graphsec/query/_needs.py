@@ -121,6 +121,8 @@ NEEDS = {
     "what-can": _RBAC,
     "matrix": _RBAC,
     "bindings": _RBAC,
+    "verify": _RBAC,
+    "suggest": _RBAC,
     "paths": _ATTACK,
     "blast": _ATTACK,
     "choke": _ATTACK,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from graphsec.compile import CLUSTER, World
 from graphsec.compile.addons import Addons
 from graphsec.compile.attacks.principals import ALL_ACCOUNTS, ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED
-from graphsec.model.rbac import MASTERS_GROUP, Binding
+from graphsec.model.rbac import MASTERS_GROUP, Binding, allows
 from graphsec.model.ref import Ref, ref_order
 from graphsec.model.text import counted
 from graphsec.query._answer import Answer
@@ -23,9 +23,12 @@ from graphsec.query._finding import Finding, FindingRule
 from graphsec.query._holdings import Holdings
 from graphsec.query._needs import require
 from graphsec.query._severities import SEVERITIES, Severity
+from graphsec.query.usage import Usage, unused
 
 COLUMNS = ("SEVERITY", "SENSE", "SUBJECT", "SCOPE", "EXCESS")
 WIDE_COLUMNS = (*COLUMNS, "VERDICT", "EXPOSURE", "WHERE", "UNLESS")
+#: Where a grant that holds everywhere is used in no more namespaces, RoleBindings would do.
+_FEW_NAMESPACES = 5
 #: Of what is gained: as many as are named.
 _NAMED = 5
 _EXPOSED = {
@@ -44,6 +47,8 @@ class Overprivileged:
     subject: Ref | None = None
     include_builtin: bool = False
     fold: bool = False
+    #: What an audit log shows to be used; without one O3 and O5 are not answered.
+    usage: Usage | None = None
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
         return WIDE_COLUMNS if wide else COLUMNS
@@ -52,7 +57,8 @@ class Overprivileged:
         return "overprivileged" + (f" {shlex.quote(str(self.subject))}" if self.subject else "")
 
     def to_dict(self) -> dict[str, Any]:
-        return {"subject": str(self.subject or ""), "includeBuiltin": self.include_builtin}
+        window = self.usage.window.to_dict() if self.usage else None
+        return {"subject": str(self.subject or ""), "includeBuiltin": self.include_builtin, "window": window}
 
     def rules(self) -> Sequence[FindingRule]:
         return [sense.rule for sense in SENSES.values()]
@@ -110,12 +116,21 @@ class _Survey:
         self.left_out = len(subjects) - len(kept)
         groups = dict.fromkeys(group for subject in self._subjects for group in self._holdings.groups(subject))
         self._reaches = Reaches(world, self._holdings, list(dict.fromkeys((*self._subjects, *groups))))
+        self._usage = question.usage
+        #: Of bindings to roles that the input does not show as well: every cluster may have them.
+        self._scopes: dict[Ref, set[str]] = {}
+        for binding in world.access.bindings:
+            for named in binding.subjects:
+                self._scopes.setdefault(named, set()).add(binding.scope)
         self._by_group: Counter[str] = Counter()
 
     def items(self) -> Iterator[Excess]:
         for subject in self._subjects:
             yield from self._admin(subject)
             yield from self._escalating(subject)
+            if self._usage is not None:
+                yield from self._unused(subject, self._usage)
+                yield from self._too_wide(subject, self._usage)
             yield from self._unbounded(subject)
             yield from self._redundant(subject)
             yield from self._inert(subject)
@@ -125,7 +140,10 @@ class _Survey:
         if found:
             counts = (f"{name} {SENSES[name].rule.title.lower()}: {count:,}" for name, count in sorted(senses.items()))
             yield ", ".join(counts)
-        yield "O3 (unused) is not answered without an audit log"
+        if self._usage is None:
+            yield "O3 (unused) and O5 (scope excess) are not answered without an audit log (--audit-log)"
+        else:
+            yield f"O3 and O5 stand on {self._usage.window}"
         for sense, count in sorted(self._by_group.items()):
             yield f"{sense} of {counted(count, 'subject')} is that of a group which has its own row (ask for the subject by name)"
         addons = Counter(item.addon for item in found if item.addon)
@@ -181,6 +199,47 @@ class _Survey:
         found = [self._reaches.gained(group) for group in self._holdings.groups(subject)]
         by_groups = {fact for one in found if one and _as_sure(one, gained.verdict) for fact in one.facts}
         return by_groups.issuperset(gained.facts)
+
+    def _unused(self, subject: Ref, usage: Usage) -> Iterator[Excess]:
+        shipped = self._world.provenance.is_builtin
+        rows = [
+            row for row in unused(self._world, usage, subject) if row.grant.binding and not shipped(row.grant.binding)
+        ]
+        if not rows:
+            return
+        atoms = sum(len(row.atoms) for row in rows)
+        wholly = sum(not row.events for row in rows)
+        seen = bool(usage.of_subject(subject))
+        words = f"{counted(atoms, 'permission')} not used, {wholly:,} of {counted(len(rows), 'rule')} in no part"
+        yield self._item(
+            subject,
+            "O3",
+            "low",
+            words if seen else f"{words}: the subject made no request at all",
+            verdict=PROVED if seen else CONDITIONAL,
+            proofs=tuple(row.grant for row in rows),
+            size=atoms,
+            stands_on=str(usage.window),
+        )
+
+    def _too_wide(self, subject: Ref, usage: Usage) -> Iterator[Excess]:
+        """A grant in every namespace of which only requests in few namespaces made use."""
+        used = usage.of_subject(subject)
+        for index in self._holdings.grants(subject):
+            binding = self._world.access.bindings[index]
+            if binding.scope != CLUSTER:
+                continue
+            rules = self._world.access.roles[binding.role].rules
+            served = {
+                "" if request.url else request.namespace
+                for request in used
+                if any(allows(rule, request) for rule in rules)
+            }
+            if served and "" not in served and len(served) <= _FEW_NAMESPACES:
+                places = ", ".join(sorted(served))
+                words = f"{binding.ref} → {binding.role} is used in {places} alone"
+                for item in self._grant(subject, "O5", "low", words, binding, (evidence_of(binding),)):
+                    yield replace(item, stands_on=str(usage.window))
 
     def _unbounded(self, subject: Ref) -> Iterator[Excess]:
         groups = self._holdings.groups(subject) if self._one is not None else ()
@@ -258,7 +317,7 @@ class _Survey:
             more["verdict"] = CONDITIONAL
         else:
             severity = raised(severity) if self._exposure(subject) else severity
-        scopes = [self._world.access.bindings[index].scope for index in self._holdings.grants(subject)]
+        scopes = self._scopes.get(subject, set())
         fields: dict[str, Any] = {
             "verdict": PROVED,
             "scopes": ("cluster",) if CLUSTER in scopes else tuple(dict.fromkeys(sorted(scopes))),
