@@ -10,21 +10,24 @@ from typing import Any
 import msgspec
 import yaml
 
+from benchmarks.audit import AUDIT_LOGS, audit_events
 from benchmarks.cluster import SCENARIOS, Shape, objects
 from benchmarks.manifests import Object
 from benchmarks.networks import NETWORKS
 
-FORMS = ("json", "compact", "yaml")
+FORMS = ("json", "compact", "yaml", "lines")
 
 
 def scenario_objects(name: str) -> Iterator[Object]:
-    """Every object of a named cluster or network."""
+    """Every object of a named cluster or network, every event of a named audit log."""
+    if name in AUDIT_LOGS:
+        return audit_events(name)
     return NETWORKS[name].objects() if name in NETWORKS else objects(SCENARIOS[name])
 
 
 def write(items: Iterable[Object], path: Path, *, form: str = "json") -> None:
     """Write the objects as one List, one by one, in keys' order as kubectl does."""
-    write_form = {"json": _json, "compact": _compact, "yaml": _yaml}[form]
+    write_form = {"json": _json, "compact": _compact, "yaml": _yaml, "lines": _lines}[form]
     path.parent.mkdir(parents=True, exist_ok=True)
     # A file is there only when it is whole: an interrupted run must not leave one to be measured.
     part = path.with_name(path.name + ".part")
@@ -48,6 +51,10 @@ def _compact(items: Iterable[Object]) -> Iterator[bytes]:
     yield b'],"kind":"List","metadata":{"resourceVersion":""}}\n'
 
 
+def _lines(items: Iterable[Object]) -> Iterator[bytes]:
+    return (msgspec.json.encode(item) + b"\n" for item in items)
+
+
 class _Dumper(yaml.CSafeDumper):
     """kubectl writes no anchors, even where one value stands twice."""
 
@@ -64,7 +71,9 @@ def _yaml(items: Iterable[Object]) -> Iterator[bytes]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", choices=[*SCENARIOS, *NETWORKS], help="a named shape instead of counts")
+    parser.add_argument(
+        "--scenario", choices=[*SCENARIOS, *NETWORKS, *AUDIT_LOGS], help="a named shape instead of counts"
+    )
     parser.add_argument("--bindings", type=int, default=1_500)
     parser.add_argument("--pods", type=int, default=1_000)
     parser.add_argument("--namespaces", type=int, default=100)

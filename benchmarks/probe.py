@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from benchmarks.attacks import ATTACK_PROBES
+from benchmarks.audit import AUDIT_LOGS, AUDIT_PROBES
 from benchmarks.cluster import SCENARIOS, Shape, Subject, namespaces, objects, secret_readers
 from benchmarks.flows import FLOW_PROBES, Calls
 from benchmarks.networks import NETWORKS
@@ -78,6 +79,8 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _calls(probe: str, file: File) -> Calls:
+    if probe in AUDIT_PROBES:
+        return AUDIT_PROBES[probe](file.path, file.scenario)
     if probe in ATTACK_PROBES:
         return ATTACK_PROBES[probe](file.path)
     if probe in FLOW_PROBES:
@@ -229,6 +232,19 @@ def smoke(folder: Path) -> None:
         path = folder / f"{form}.{'yaml' if form == 'yaml' else 'json'}"
         write(objects(shape), path, form=form)
         check(gs.load(str(path)), shape)
+
+
+def smoke_audit_log(folder: Path) -> None:
+    """The same for audit logs: written as lines and as one list, read, and every event as planted."""
+    from benchmarks import audit
+    from benchmarks.generate import scenario_objects, write
+    from graphsec.loading import Limits, read_audit_logs
+
+    [name] = (name for name in AUDIT_LOGS if name.endswith("tiny"))
+    for form in ("lines", "compact", "json"):
+        path = folder / f"audit-{form}.json"
+        write(scenario_objects(name), path, form=form)
+        audit.check(read_audit_logs([str(path)], Limits()), name)
 
 
 def smoke_network(name: str, folder: Path) -> None:

@@ -121,6 +121,25 @@ def _attack_rows(*, quick: bool) -> Iterator[Row]:
         yield Row(title="growth, attack graph, half to whole", measured=graph, yardstick=half, goal=2.2)
 
 
+#: 50 MB each second, of a log of 100 MB.
+_READ_IN = {"audit": 2.0, "audit-small": 0.2}
+
+
+def _audit_rows(*, quick: bool) -> Iterator[Row]:
+    """Lines, and the same events in one list."""
+    name = "audit-small" if quick else "audit"
+    lines, listed = File(name, "lines"), File(name, "compact")
+    yardstick, seconds = Quantity("decode lines", lines), _READ_IN[name]
+    yield Row(
+        title="audit log, lines / decode", measured=Quantity("audit log", lines), yardstick=yardstick, limit=seconds
+    )
+    yield Row(
+        title="audit log, list / decode", measured=Quantity("audit log", listed), yardstick=yardstick, limit=seconds
+    )
+    memory, size = (Quantity("audit log", lines, field) for field in ("memory", "size"))
+    yield Row(title="audit log, peak memory / input", measured=memory, yardstick=size)
+
+
 def _peer_rows() -> Iterator[Row]:
     """Beside another tool, on the largest chain that it finishes in time."""
     command = peer.installed(_PEER_FOLDER)
@@ -293,6 +312,7 @@ def _tables(*, quick: bool, only: str) -> Iterator[tuple[str, list[Row]]]:
         ("Loading and access", _access_rows),
         ("Flows", _flow_rows),
         ("Attack paths", _attack_rows),
+        ("Audit logs", _audit_rows),
     ):
         yield caption, [row for row in rows(quick=quick) if only in row.title]
     # Asked for by name or with everything: to find its largest input takes minutes.

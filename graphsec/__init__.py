@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from graphsec.algebra.blocks import AddressSet
     from graphsec.algebra.ports import PortSet
     from graphsec.api import (
+        access,
         blast,
         can_i,
         can_reach,
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
         exposed,
         load,
         minimal_fix,
+        overprivileged,
         paths,
         policy_lint,
+        rbac_lint,
         reach,
         replay,
         synthesize,
@@ -39,17 +42,20 @@ if TYPE_CHECKING:
     from graphsec.model.rbac import Covered, PolicyRule
     from graphsec.model.ref import Ref, Source
     from graphsec.query._answer import Answer, Evidence
+    from graphsec.query._excess import Excess
     from graphsec.query._finding import Finding
     from graphsec.query.blast import Fallen
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
     from graphsec.query.check import Checked
     from graphsec.query.choke import ChokePoint
+    from graphsec.query.data_access import DataHolder
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
     from graphsec.query.flow_diff import FlowChange
     from graphsec.query.paths import AttackPath, Step
     from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.rbac_lint import RbacFinding
     from graphsec.query.reach import Flow, FlowEnd
     from graphsec.query.replay import Replay
     from graphsec.query.synthesize import Synthesis
@@ -59,19 +65,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "blast": "api", "choke_points": "api", "minimal_fix": "api", "replay": "api",
     "can_i": "api", "can_reach": "api", "check": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
+    "access": "api", "overprivileged": "api", "rbac_lint": "api",
     "synthesize": "api", "what_can": "api", "who_can": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref", "Synthesis": "query.synthesize",
-    "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
+    "Answer": "query._answer", "Evidence": "query._answer", "Excess": "query._excess", "DataHolder": "query.data_access", "Decision": "query.can_i", "Grant": "query.what_can",
     "AttackPath": "query.paths", "Step": "query.paths", "Fallen": "query.blast", "ChokePoint": "query.choke", "Fix": "query.fix", "Replay": "query.replay",
     "Finding": "query._finding", "Checked": "query.check", "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
+    "RbacFinding": "query.rbac_lint",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "AddressSet", "Answer", "AttackPath", "Checked", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Fallen", "Finding", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
-    "blast", "can_i", "can_reach", "check", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
+    "Access", "AddressSet", "Answer", "AttackPath", "Checked", "ChokePoint", "Coverage", "Covered", "DataHolder", "Decision", "Diagnostic", "Diagram", "Evidence", "Excess", "Exposure", "Fallen", "Finding", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "RbacFinding", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
+    "access", "blast", "can_i", "can_reach", "check", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "overprivileged", "paths", "policy_lint", "rbac_lint", "reach", "replay", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

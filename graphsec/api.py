@@ -21,6 +21,7 @@ from graphsec.loading import (
     load_cluster,
     load_entries,
     load_memberships,
+    read_audit_logs,
     with_defaults,
 )
 from graphsec.model.diagnostic import CODES, Diagnostic
@@ -37,16 +38,19 @@ from graphsec.query.what_can import Grant, WhatCan
 from graphsec.query.who_can import Access, WhoCan
 
 if TYPE_CHECKING:
+    from graphsec.query._excess import Excess
     from graphsec.query._flow_list import Given
     from graphsec.query.blast import Fallen
     from graphsec.query.can_reach import FlowDecision
     from graphsec.query.check import Checked
     from graphsec.query.choke import ChokePoint
+    from graphsec.query.data_access import DataHolder
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
     from graphsec.query.flow_diff import FlowChange
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.rbac_lint import RbacFinding
     from graphsec.query.reach import Flow
     from graphsec.query.replay import Replay
     from graphsec.query.synthesize import Synthesis
@@ -238,6 +242,51 @@ def diff(old: World, new: World) -> Answer[FlowChange]:
     return FlowDiff.between(old, new).answer(old, new)
 
 
+def access(world: World, target: str | None = None, *, namespace: str = "") -> Answer[DataHolder]:
+    """Who can read, mount, change or restore Secrets, volume claims, snapshots and backups, and in which ways: all of the input,
+    those of one namespace, or one object (`secret/NS/NAME`).
+
+    Raises InputError where the input holds no RBAC object, UsageError for no object.
+    """
+    from graphsec.query.data_access import DataAccess, parse_object
+
+    return DataAccess(target=parse_object(target) if target else None, namespace=namespace).answer(world)
+
+
+def rbac_lint(world: World, *, namespace: str = "") -> Answer[RbacFinding]:
+    """What is probably wrong with roles and bindings, worst first: what dangles, what nobody uses, what says something else than
+    it means. Raises InputError where the input holds no RBAC object."""
+    from graphsec.query.rbac_lint import RbacLint
+
+    return RbacLint(namespace=namespace).answer(world)
+
+
+def overprivileged(
+    world: World,
+    subject: Ref | str | None = None,
+    *,
+    include_builtin: bool = False,
+    audit_log: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+) -> Answer[Excess]:
+    """Who has more than it needs, in the seven senses of docs/overprivileged.md, worst first; of every subject that a binding
+    names, or of one. ``audit_log`` names files that show what is used; without, O3 and O5 are not answered.
+
+    Raises InputError where the input holds no RBAC object or a log cannot be read, UsageError for no subject.
+    """
+    from graphsec.query.overprivileged import Overprivileged
+    from graphsec.query.usage import Usage
+
+    usage = None
+    if audit_log is not None:
+        logs = [audit_log] if isinstance(audit_log, str | os.PathLike) else list(audit_log)
+        usage = Usage.of(world, read_audit_logs([os.fspath(log) for log in logs], Limits()))
+
+    asked = parse_subject(subject, world) if isinstance(subject, str) else subject
+    return Overprivileged(subject=asked, include_builtin=include_builtin or asked is not None, usage=usage).answer(
+        world
+    )
+
+
 def synthesize(world: World, flows: Given | None = None) -> Synthesis:
     """The least NetworkPolicies that keep ``flows`` and deny everything else: items with ``manifest``, an object to apply.
 
@@ -390,6 +439,7 @@ def _verbs(verb: str | Iterable[str]) -> tuple[str, ...]:
 
 
 __all__ = [
+    "access",
     "blast",
     "can_i",
     "can_reach",
@@ -401,8 +451,10 @@ __all__ = [
     "load",
     "minimal_fix",
     "minor_of",
+    "overprivileged",
     "paths",
     "policy_lint",
+    "rbac_lint",
     "reach",
     "replay",
     "synthesize",

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 import typer
 
-from graphsec.cli import _attacks, _check, _export, _graph, _policy, _query, _show_config
+from graphsec.cli import (
+    _access,
+    _attacks,
+    _audit,
+    _check,
+    _export,
+    _graph,
+    _overprivileged,
+    _policy,
+    _query,
+    _rbac,
+    _show_config,
+)
 from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, canonical, split
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
@@ -29,6 +41,10 @@ def flags() -> Iterator[tuple[str, bool]]:
     assert _export.export_graph is not None
     assert _attacks.__name__
     assert _check.__name__
+    assert _access.__name__
+    assert _audit.__name__
+    assert _overprivileged.__name__
+    assert _rbac.__name__
     assert _graph.__name__
     assert _show_config.__name__
     for _, command in commands(typer.main.get_command(app)):

@@ -8,11 +8,15 @@ import pytest
 
 from benchmarks.networks import SHAPES, TINY
 from benchmarks.peer import compare
-from benchmarks.probe import smoke, smoke_network
+from benchmarks.probe import smoke, smoke_audit_log, smoke_network
 
 
 def test_generated_clusters_answer_as_planted(tmp_path: Path) -> None:
     smoke(tmp_path)
+
+
+def test_generated_audit_logs_record_what_was_planted(tmp_path: Path) -> None:
+    smoke_audit_log(tmp_path)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -17,7 +17,19 @@ import typer
 from test_docs import terminal
 
 import graphsec as gs
-from graphsec.cli import _attacks, _check, _export, _graph, _policy, _query, _show_config
+from graphsec.cli import (
+    _access,
+    _attacks,
+    _audit,
+    _check,
+    _export,
+    _graph,
+    _overprivileged,
+    _policy,
+    _query,
+    _rbac,
+    _show_config,
+)
 from graphsec.cli.app import app
 from graphsec.model.attack import ASSUMPTIONS, Example, Rule
 from graphsec.model.diagnostic import CODES, Code
@@ -171,6 +183,10 @@ def _all_commands() -> Iterator[tuple[str, Any]]:
     assert _export.__name__
     assert _attacks.__name__
     assert _check.__name__
+    assert _access.__name__
+    assert _audit.__name__
+    assert _overprivileged.__name__
+    assert _rbac.__name__
     assert _graph.__name__
     assert _show_config.__name__
     root: Any = typer.main.get_command(app)

@@ -25,6 +25,7 @@ from graphsec.loading.documents import Item, Limits
 from graphsec.loading.yaml_reader import read_yaml
 from graphsec.model.rbac import Target
 from graphsec.model.text import safe
+from graphsec.model.yaml_text import document
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
 from graphsec.query.inspect import Inspect
@@ -33,7 +34,6 @@ from graphsec.query.what_can import equivalent_roles
 from graphsec.render import Options, renderers
 from graphsec.render.markdown import escaped
 from graphsec.render.table import columns
-from graphsec.render.yaml_format import document
 
 TEXT = ("table", "wide", "json", "json-v1", "yaml", "ndjson", "csv", "name", "markdown", "dot", "mermaid")
 RBAC = "rbac.authorization.k8s.io"

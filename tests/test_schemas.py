@@ -17,11 +17,14 @@ from graphsec.model.rbac import Target
 from graphsec.query.bindings import Bindings
 from graphsec.query.can_i import CanI
 from graphsec.query.can_reach import CanReach
+from graphsec.query.data_access import DataAccess
 from graphsec.query.explain_flow import ExplainFlow
 from graphsec.query.exposed import Exposed
 from graphsec.query.inspect import Inspect
 from graphsec.query.matrix import Matrix
+from graphsec.query.overprivileged import Overprivileged
 from graphsec.query.policy_lint import PolicyLint
+from graphsec.query.rbac_lint import RbacLint
 from graphsec.query.reach import Reach
 from graphsec.query.synthesize import Synthesize
 from graphsec.query.what_can import WhatCan
@@ -77,6 +80,11 @@ QUESTIONS: list[Any] = [
     WhatCan(subject=gs.Ref("User", "ann")),
     WhatCan(subject=gs.Ref("Group", "system:masters")),
     Matrix(),
+    Overprivileged(),
+    RbacLint(),
+    DataAccess(),
+    DataAccess(include_builtin=True),
+    Overprivileged(include_builtin=True, fold=True),
     Bindings(),
     Inspect(),
 ]

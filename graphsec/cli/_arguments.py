@@ -8,26 +8,31 @@ from collections.abc import Sequence
 from graphsec.errors import UsageError
 
 COMMANDS = (
-    "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
-    "exposed", "diff", "policy", "graph", "inspect", "query", "explain", "schema", "collect",
-    "completion", "doctor", "version", "export", "check", "config",
+    "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix",
+    "entry-points", "rules", "reach", "exposed", "diff", "policy", "graph", "inspect", "query", "explain", "schema",
+    "collect", "completion", "doctor", "version", "export", "check", "config", "access", "overprivileged", "rbac",
+    "verify", "snapshot",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
 #: Commands that are groups of commands.
-_GROUPS = ("config", "policy", "query", "rules")
+_GROUPS = ("config", "policy", "query", "rules", "rbac")
 #: Every flag without a value: what follows it is a word. Tests hold it against the commands themselves.
 SWITCHES = (
     "-A", "-h", "-q", "-v", "--all-namespaces", "--as-people", "--diagnostics", "--exit-zero", "--expect-none",
-    "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--no-plugins", "--origin", "--prune-baseline", "--quiet",
-    "--raw-csv", "--strict", "--unlock-builtin", "--verbose", "--with-defaults",
+    "--explain", "--fail-on-incomplete", "--help", "--include-builtin", "--list", "--no-headers", "--no-plugins",
+    "--origin", "--prune-baseline", "--quiet", "--raw-csv", "--strict", "--suggest", "--unlock-builtin",
+    "--verbose", "--with-defaults",
 )  # fmt: skip
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-k", "-n", "-o", "--as", "--as-group", "--as-of", "--assume", "--baseline", "--cni", "--config", "--create-baseline", "--entries", "--exceptions", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--format", "--hops", "--k8s-version",
-    "--limit", "--max", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--param", "--persona", "--port", "--protocol", "--queries", "--role", "--scope",
-    "--severity", "--sink", "--subject", "--subresource", "--top", "--via", "--without",
+    "-f", "-k", "-n", "-o", "--as", "--as-group", "--as-of", "--assume", "--audit-log", "--baseline", "--check",
+    "--cni", "--config", "--create-baseline", "--default-namespace", "--entries", "--exceptions", "--exclude",
+    "--fail-on", "--filename", "--flows", "--focus", "--fold", "--format", "--hops", "--k8s-version", "--limit",
+    "--max", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--param", "--persona",
+    "--port", "--preset", "--protocol", "--queries", "--resource", "--role", "--scope", "--severity", "--sink",
+    "--subject", "--subresource", "--top", "--verb", "--via", "--without",
 )  # fmt: skip
 
 

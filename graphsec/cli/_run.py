@@ -34,7 +34,20 @@ def run(args: list[str]) -> int:
 def _invoke(args: list[str]) -> int:
     import typer
 
-    from graphsec.cli import _attacks, _check, _config, _export, _graph, _policy, _query, _show_config  # noqa: F401 - adds the commands of these modules
+    from graphsec.cli import (  # noqa: F401 - adds the commands of these modules
+        _access,
+        _attacks,
+        _audit,
+        _check,
+        _config,
+        _export,
+        _graph,
+        _overprivileged,
+        _policy,
+        _query,
+        _rbac,
+        _show_config,
+    )
     from graphsec.cli._arguments import canonical
     from graphsec.cli.app import app
 

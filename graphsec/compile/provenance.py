@@ -41,6 +41,17 @@ class Provenance:
             self._known[binding] = self._is_shipped(self._bindings[binding])
         return self._known[binding]
 
+    def added_rules(self, role: Ref) -> tuple[PolicyRule, ...]:
+        """The atoms that a role of a shipped name grants beyond what any minor ships; () for every other role."""
+        rules = self._rules.get(role)
+        found = self._access.roles.get(role)
+        return covers(rules, found.rules).uncovered if rules is not None and found is not None else ()
+
+    def added_subjects(self, binding: Binding) -> tuple[Ref, ...]:
+        """Subjects of a binding of a shipped name and role that no minor ships with it; () for every other binding."""
+        shipped = self._subjects.get((binding.ref, binding.role))
+        return () if shipped is None else tuple(subject for subject in binding.subjects if subject not in shipped)
+
     def _is_shipped(self, binding: Binding) -> bool:
         shipped = self._subjects.get((binding.ref, binding.role))
         role = self._access.roles.get(binding.role)

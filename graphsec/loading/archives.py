@@ -21,11 +21,11 @@ _END = bytes(2 * tarfile.BLOCKSIZE)
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError)
 
 
-class _BudgetError(Exception):
+class BudgetError(Exception):
     """The archive inflates beyond its budget."""
 
 
-class _Inflating:
+class Inflating:
     """A file for ``tarfile`` to read from, which counts what comes out against what went in."""
 
     def __init__(self, packed: BinaryIO, unpacked: IO[bytes], budget: int) -> None:
@@ -37,9 +37,9 @@ class _Inflating:
         data = self._unpacked.read(size)
         self._inflated += len(data)
         if self._inflated > self._budget:
-            raise _BudgetError
+            raise BudgetError
         if self._inflated > _RATIO_FROM and self._inflated > _RATIO * self._packed.tell():
-            raise _BudgetError
+            raise BudgetError
         self._tail = (self._tail + data)[-len(_END) :]
         return data
 
@@ -61,10 +61,10 @@ def members(path: str, limits: Limits) -> tuple[list[tuple[str, bytes]], Problem
             zipped = packed.read(len(_GZIP)) == _GZIP
             packed.seek(0)
             unpacked: Any = gzip.GzipFile(fileobj=packed) if zipped else packed
-            stream = _Inflating(packed, unpacked, limits.inflated_bytes)
+            stream = Inflating(packed, unpacked, limits.inflated_bytes)
             _collect(stream, found, limits)
             return found, None if stream.has_end() else _damaged()
-    except _BudgetError:
+    except BudgetError:
         message = (
             f"inflates beyond --max-inflated-bytes {limits.inflated_bytes:,} or {_RATIO}:1; what came before was kept"
         )
@@ -81,13 +81,13 @@ def _damaged() -> Problem:
     return Problem("GS-IN-040", "the archive is cut off or damaged; what came before was kept", 1)
 
 
-def _collect(stream: _Inflating, found: list[tuple[str, bytes]], limits: Limits) -> None:
+def _collect(stream: Inflating, found: list[tuple[str, bytes]], limits: Limits) -> None:
     with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
         for member in archive:
             if not member.isreg():
                 continue
             if member.size > limits.inflated_bytes:
-                raise _BudgetError
+                raise BudgetError
             file = archive.extractfile(member)
             pieces: list[bytes] = []
             try:

@@ -31,7 +31,7 @@ def request_info(method: str, url: str) -> Request:
 
 
 def _url_request(method: str, path: str) -> Request:
-    return Request(verb=method.lower(), url=path)
+    return Request(verb=method.lower(), url=unquote(path))
 
 
 def _resource_request(method: str, group: str, parts: list[str], query: str) -> Request:

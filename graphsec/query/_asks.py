@@ -23,7 +23,7 @@ from graphsec.query._needs import require
 from graphsec.query._severities import SEVERITIES, Severity
 from graphsec.query._shared import shared
 from graphsec.query._subjects import parse_subject
-from graphsec.query._words import VERB_GROUPS
+from graphsec.query._words import VERB_GROUPS, target_words
 from graphsec.query.can_i import CanI, Decision
 from graphsec.query.lang import ArrowPattern, Column, Condition, Given, MisreadError, Schema, Type, compile_pattern
 from graphsec.query.lang.pattern import PATH
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from graphsec.query.objects import ObjectFinding
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
+    from graphsec.query.rbac_lint import RbacFinding
     from graphsec.query.reach import Flow, Reach
 #: Ways that are kept of one finding of a pattern, at most.
 _MOST_WAYS = 10_000
@@ -98,6 +99,8 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
     """Everyone who may do this, or any of ``any_of``: in any namespace unless ``scope`` or ``namespace`` says less."""
 
     any_of: tuple[TargetKeys, ...] = ()
+    #: Only who may do all of these in one scope, by its own grants.
+    all_of: tuple[TargetKeys, ...] = ()
     scope: Literal["any", "cluster"] = "any"
     namespace: str = ""
     any_name: bool = True
@@ -108,13 +111,16 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
     def __post_init__(self) -> None:
         if self.namespace and self.scope == "cluster":
             raise ValueError("`namespace` and `scope: cluster` exclude each other")
-        if not self.any_of:
+        key = "any_of" if self.any_of else "all_of"
+        if self.any_of and self.all_of:
+            raise ValueError("`any_of` and `all_of` exclude each other")
+        if not self.any_of and not self.all_of:
             super().__post_init__()
         elif self.verbs or self.resource or self.url or self.subresource or self.name:
-            raise ValueError("`any_of` holds verbs, resource and url itself; none may stand beside it")
+            raise ValueError(f"`{key}` holds verbs, resource and url itself; none may stand beside it")
 
     def targets(self) -> tuple[TargetKeys, ...]:
-        return self.any_of or (self,)
+        return self.any_of or self.all_of or (self,)
 
     def columns(self, *, wide: bool) -> tuple[str, ...]:
         return who_can.WIDE_COLUMNS if wide else who_can.COLUMNS
@@ -135,6 +141,9 @@ class WhoCanParameters(TargetKeys, frozen=True, kw_only=True, tag_field="ask", t
         wanted = [item for item in items if self.builtin or not is_builtin(world, item.because)]
         if self.effective_only:
             wanted = [item for item in wanted if item.effective and not item.unmet]
+        if self.all_of:
+            asked = [(target.target(world.discovery, ""), frozenset(target.all_verbs())) for target in self.all_of]
+            wanted = _in_one_hand(wanted, [(target_words(target), verbs) for target, verbs in asked])
         merged: dict[tuple[Any, ...], Access] = {}
         for item in wanted:
             key = _place(item)
@@ -382,6 +391,38 @@ class PolicyLintParameters(Strict, frozen=True, kw_only=True, tag_field="ask", t
         return str(item.ref)
 
 
+class RbacLintParameters(Strict, frozen=True, kw_only=True, tag_field="ask", tag="rbac_lint"):
+    """Findings of `graphsec rbac lint` by the names of its checks."""
+
+    checks: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        from graphsec.query.rbac_lint import CHECKS
+
+        unknown = sorted(set(self.checks) - {check.id for check in CHECKS})
+        if unknown or not self.checks:
+            raise ValueError(f"`{unknown[0]}` is no check of lint" if unknown else "`checks` is empty")
+
+    def targets(self) -> tuple[TargetKeys, ...]:
+        return ()
+
+    def columns(self, *, wide: bool) -> tuple[str, ...]:
+        from graphsec.query.rbac_lint import RbacLint
+
+        return RbacLint().columns(wide=wide)
+
+    def answers(self, world: World) -> list[Answer[Any]]:
+        from graphsec.query.rbac_lint import RbacLint
+
+        return [RbacLint(checks=self.checks).answer(world)]
+
+    def kept(self, _: World, items: Iterable[RbacFinding]) -> list[RbacFinding]:
+        return list(items)
+
+    def finding(self, item: RbacFinding) -> str:
+        return str(item.ref)
+
+
 class PathsParameters(Strict, frozen=True, kw_only=True, tag_field="ask", tag="paths"):
     """Attack paths as `graphsec paths` finds them, the shortest of each source; source "exposed" is what the internet opens."""
 
@@ -607,6 +648,7 @@ Parameters = (
     | ReachParameters
     | ExposedParameters
     | PolicyLintParameters
+    | RbacLintParameters
     | PathsParameters
     | ObjectsParameters
     | MatchParameters
@@ -623,6 +665,18 @@ def _place(item: Access) -> tuple[Any, ...]:
     binding = item.because[0].binding
     namespace = binding.namespace or "" if binding else ""
     return item.subject != MASTERS_GROUP, namespace, ref_order(item.subject), bool(item.names)
+
+
+def _in_one_hand(items: Sequence[Access], wanted: Sequence[tuple[str, frozenset[str]]]) -> list[Access]:
+    """The items of subjects that hold all that is wanted, targets each with any of its verbs, in one scope; what holds in the
+    cluster holds in each namespace."""
+    held: dict[tuple[Ref, str], set[int]] = {}
+    for item in items:
+        own = held.setdefault((item.subject, _place(item)[1]), set())
+        own.update(at for at, (target, verbs) in enumerate(wanted) if item.target == target and verbs & {*item.verbs})
+    everything = set(range(len(wanted)))
+    whole = {subject for (subject, _), own in held.items() if own | held.get((subject, ""), set()) == everything}
+    return [item for item in items if item.subject in whole]
 
 
 def _merged(first: Access, second: Access) -> Access:

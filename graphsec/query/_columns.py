@@ -235,6 +235,15 @@ def _path_bindings(item: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(ground.binding) for ground in item.because if ground.binding is not None))
 
 
+def _rbac_lint() -> Iterator[Declared]:
+    yield from _of_ref(
+        "object", "the role, binding, subject or workload", lambda item: item.ref, "absent in the cluster"
+    )
+    yield _strings("check", "name of the check", lambda item: item.check)
+    yield _strings("severity", "info, low, medium, high or critical", lambda item: item.severity)
+    yield _strings("text", "what is wrong, in words", lambda item: item.message)
+
+
 def _objects() -> Iterator[Declared]:
     yield from _of_ref("object", "the object", lambda item: item.ref, "absent for namespaces, nodes and volumes")
     yield _strings("condition", "id of the condition that it has", lambda item: item.condition)
@@ -252,6 +261,7 @@ _DECLARED: Mapping[str, tuple[Callable[[], Iterator[Declared]], Mapping[str, str
     "exposed": (_exposed, {"workload": "workload.ref"}),
     "policy_lint": (_policy_lint, {"object": "object.ref"}),
     "paths": (_paths, {"source": "source.ref"}),
+    "rbac_lint": (_rbac_lint, {"object": "object.ref"}),
     "objects": (_objects, {"object": "object.ref"}),
 }
 ASKS = tuple(_DECLARED)

@@ -23,6 +23,7 @@ from graphsec.query.exposed import Exposure
 from graphsec.query.objects import ObjectFinding
 from graphsec.query.paths import PROVED, AttackPath, Step
 from graphsec.query.policy_lint import PolicyFinding
+from graphsec.query.rbac_lint import RbacFinding
 from graphsec.query.reach import Flow
 from graphsec.query.what_can import Grant
 from graphsec.query.who_can import Access
@@ -211,6 +212,22 @@ def _(item: PolicyFinding, _ref: str, _world: World) -> Found:
         tell=lambda: Told(item.source, (_Stated(item.message, item.source),)),
         resources=(subject,),
         edges=lambda: (item.id,),
+    )
+
+
+@found.register
+def _(item: RbacFinding, _ref: str, _world: World) -> Found:
+    subject = str(item.ref)
+    proofs = item.because or (_Stated(item.message, item.source),)
+    return Found(
+        key=(item.check, subject, item.message),
+        subject=subject,
+        scope=_namespace(subject) or "",
+        namespace=_namespace(subject),
+        text=item.message,
+        tell=lambda: Told(item.source or first_place(proofs), proofs, (), item.drawing),
+        resources=(subject,),
+        edges=lambda: (item.check,),
     )
 
 

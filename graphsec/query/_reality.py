@@ -18,6 +18,8 @@ _ATOMS = 500
 _UPGRADES = ("exec", "attach", "portforward")
 #: Verbs that the API server asks in a binding's namespace although the resource is cluster-scoped (S-43, S-83).
 _NAMESPACED_VERBS = {("bind", RBAC_GROUP, "clusterroles")}
+#: Often written for the core group.
+_NO_GROUP = "core"
 _OWN_NAMESPACE_VERBS = ("get", "update", "patch", "delete")
 
 
@@ -29,6 +31,10 @@ def inert_because(world: World, request: Request, scope: str) -> str:
         return "no real request asks for this literal subresource (S-15)"
     if request.verb == "deletecollection" and request.name:
         return "deletecollection never has a name (S-33)"
+    if request.group == _NO_GROUP:
+        return 'the core group is written "", a group `core` has no resource (S-11)'
+    if request.verb != request.verb.lower():
+        return f"verbs of requests are lower-case: nobody asks for {request.verb} (S-05)"
     if not _serves(world, request):
         return f"no real request has the verb {request.verb} on {request.resource}/{request.subresource}"
     if scope == CLUSTER or world.discovery.namespaced(request.group, request.resource) is not False:
@@ -45,7 +51,7 @@ def inert_rule(world: World, rule: PolicyRule, scope: str) -> str:
         words = (*atom.verbs, *atom.groups, *atom.resources)
         if ALL in words or any(resource.startswith(f"{ALL}/") for resource in atom.resources):
             return ""
-        reason = inert_because(world, _request_of(atom), scope)
+        reason = inert_because(world, atom_request(atom), scope)
         if not reason:
             return ""
     return reason
@@ -56,13 +62,14 @@ def unmet_rule(world: World, principals: Sequence[Ref], rule: PolicyRule, scope:
     for atom in islice(breakdown(rule), _ATOMS):
         if atom.urls or atom.verbs[0] not in ("get", "create"):
             continue
-        request = replace(_request_of(atom), namespace=scope)
+        request = replace(atom_request(atom), namespace=scope)
         if reason := unmet_condition(world, principals, request):
             return f"{request.verb} {atom.resources[0]}: {reason}"
     return ""
 
 
-def _request_of(atom: PolicyRule) -> Request:
+def atom_request(atom: PolicyRule) -> Request:
+    """The request of the words of an atom (``breakdown``), without a namespace."""
     if atom.urls:
         return Request(verb=atom.verbs[0], url=atom.urls[0])
     resource, _, subresource = atom.resources[0].partition("/")

@@ -61,7 +61,8 @@ _CHOICES = {
     "apiVersion": ("graphsec/v1",),
 }
 _ID = r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$"
-_TAG = re.compile(r"(CIS-\d+(\.\d+)+|T\d{4}(\.\d{3})?|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
+#: CIS benchmark, MITRE ATT&CK, and the ids of kubescape, trivy and kubesplaining.
+_TAG = re.compile(r"(CIS-\d+(\.\d+)+|T\d{4}(\.\d{3})?|C-\d{4}|KSV-\d{4,5}|KP-\d{3}|[a-z][a-z0-9]*(-[a-z0-9]+)*)$")
 _TITLE_LENGTH = 100
 
 
