@@ -189,7 +189,7 @@ def pods(verb: str, name: str = "", namespace: str = "a") -> Request:
 
 
 def suggested(
-    objects: list[Row], *recorded: Recorded, subject: Ref | None = None, preset: Preset = "exact", **options: Any
+    objects: list[Row], *recorded: Recorded, subject: Ref | None = None, preset: Any = "exact", **options: Any
 ) -> Suggestion:
     loaded = gs.load({"apiVersion": "v1", "kind": "List", "items": objects}, **options)
     return suggestion(loaded, Usage.of(loaded, log_of(*recorded)), subject, preset)
@@ -309,7 +309,7 @@ def test_presets_add_what_goes_together_within_what_is_held() -> None:
     # patch is not held, so it is not given.
     assert rules_of(stable, "worker") == [rule("pods", "get list watch"), rule("pods", "update", names="db")]
     with pytest.raises(UsageError, match="unknown preset"):
-        suggested(held, preset="loose")  # type: ignore[arg-type]
+        suggested(held, preset="loose")
 
 
 def test_what_nobody_used_is_removed_and_what_was_refused_is_not_use() -> None:
