@@ -189,7 +189,7 @@ def pods(verb: str, name: str = "", namespace: str = "a") -> Request:
 
 
 def suggested(
-    objects: list[Row], *recorded: Recorded, subject: Ref | None = None, preset: Preset = "exact", **options: Any
+    objects: list[Row], *recorded: Recorded, subject: Ref | None = None, preset: Any = "exact", **options: Any
 ) -> Suggestion:
     loaded = gs.load({"apiVersion": "v1", "kind": "List", "items": objects}, **options)
     return suggestion(loaded, Usage.of(loaded, log_of(*recorded)), subject, preset)

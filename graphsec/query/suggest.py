@@ -17,7 +17,7 @@ from graphsec.model.rbac import RBAC_GROUP, Binding, PolicyRule, Request, covers
 from graphsec.model.ref import Ref, Source, ref_order
 from graphsec.model.text import counted, safe
 from graphsec.model.yaml_text import document
-from graphsec.query._answer import subject_text
+from graphsec.query._answer import Deferred, subject_text
 from graphsec.query._least import PRESETS, Preset, allowed_by, expressible, least_rules
 from graphsec.query._needs import require
 from graphsec.query.usage import Usage, in_scope_of, silent
@@ -50,7 +50,8 @@ class Suggestion:
     deletions: tuple[Ref, ...]
     #: Unified diff of the YAML of the objects before and after, "" where nothing is to be narrowed.
     diff: str
-    removed: tuple[Removed, ...]
+    #: Found when first looked at: of a whole cluster they may be millions.
+    removed: Sequence[Removed]
     #: What was left as it is, and why.
     notes: tuple[str, ...] = ()
     checked: bool = True
@@ -134,6 +135,9 @@ class _Plan:
             if any(selector.matches({}) for selector in loaded.body.selectors or ())
         ]
         self._fed = {feeder for feeders in world.access.aggregation.feeders.values() for feeder in feeders}
+        self._holders: dict[Ref, list[Ref]] = defaultdict(list)
+        for binding in world.access.bindings:
+            self._holders[binding.role].append(binding.ref)
         self._after: dict[Ref, Loaded | None] = {}
         self._notes: list[str] = []
         self._needed = self._beyond_builtin()
@@ -222,7 +226,7 @@ class _Plan:
         if role.kind == "ClusterRole" and role.name in self._fed:
             return "which feeds an aggregated role"
         narrowed = {use.binding.ref for use in uses if not use.others}
-        if any(binding.role == role and binding.ref not in narrowed for binding in self._access.bindings):
+        if not narrowed.issuperset(self._holders[role]):
             return "which others hold, too"
         return ""
 
@@ -292,13 +296,12 @@ class _Plan:
         )
         self._put(binding, wire)
 
-    def _free_name(self, name: str, kinds: Iterable[str], namespace: str | None) -> str:
-        kinds = tuple(kinds)
-        taken = {**self._world.cluster.inventory, **self._after}
-        number = 1
+    def _free_name(self, name: str, kinds: Sequence[str], namespace: str | None) -> str:
+        inventory, number = self._world.cluster.inventory, 1
         while True:
             tried = f"{name}-{_SUFFIX}" + (f"-{number}" if number > 1 else "")
-            if not any(Ref(kind, tried, namespace) in taken for kind in kinds):
+            refs = [Ref(kind, tried, namespace) for kind in kinds]
+            if not any(ref in inventory or ref in self._after for ref in refs):
                 return tried
             number += 1
 
@@ -318,7 +321,7 @@ class _Plan:
             manifests=tuple(_manifest(loaded) for ref in changed if (loaded := self._after[ref]) is not None),
             deletions=tuple(ref for ref in changed if self._after[ref] is None),
             diff="".join(self._diff(ref) for ref in changed),
-            removed=tuple(_removed(self._world, after, touched)),
+            removed=Deferred(-1, lambda: tuple(_removed(self._world, after, touched))),
             notes=tuple(dict.fromkeys(self._notes)),
             world=after,
         )
@@ -465,10 +468,13 @@ def _check(before: World, after: World, usage: Usage, touched: Sequence[Ref], ch
 
 def _removed(before: World, after: World, touched: Iterable[Ref]) -> Iterator[Removed]:
     """What each subject no longer has, scope by scope."""
+    gone: dict[tuple[tuple[PolicyRule, ...], tuple[PolicyRule, ...]], tuple[PolicyRule, ...]] = {}
     for subject in touched:
         left = _held(after, subject)
         everywhere = left.get(CLUSTER, [])
         for scope, rules in sorted(_held(before, subject).items()):
             kept = everywhere if scope == CLUSTER else [*left.get(scope, ()), *everywhere]
-            for atom in dict.fromkeys(covers(kept, rules).uncovered):
-                yield Removed(subject=subject, scope=scope, atom=atom)
+            key = tuple(kept), tuple(rules)
+            if key not in gone:
+                gone[key] = tuple(dict.fromkeys(covers(*key).uncovered))
+            yield from (Removed(subject=subject, scope=scope, atom=atom) for atom in gone[key])

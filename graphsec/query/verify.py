@@ -211,7 +211,7 @@ def _not_rbac(recorded: Recorded, principals: tuple[Ref, ...]) -> str:
         return _MASTERS
     if NODES in principals and recorded.identity.user.startswith("system:node:"):
         return _NODE
-    return "allowed without a reason, by no binding"
+    return "allowed, no reason recorded"
 
 
 def _ask(world: World, identity: Identity, request: Request) -> Decision:
