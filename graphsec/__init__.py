@@ -37,11 +37,15 @@ if TYPE_CHECKING:
     from graphsec.model.diagnostic import Diagnostic
     from graphsec.model.rbac import Covered, PolicyRule
     from graphsec.model.ref import Ref, Source
+    from graphsec.query._access_diff import AccessChange
     from graphsec.query._answer import Answer, Evidence
+    from graphsec.query._latent_diff import LatentChange
+    from graphsec.query._sink_diff import SinkChange
     from graphsec.query.blast import Fallen
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
     from graphsec.query.choke import ChokePoint
+    from graphsec.query.diff import DiffAnswer
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
     from graphsec.query.flow_diff import FlowChange
@@ -63,11 +67,12 @@ _HOMES = {
     "Covered": "model.rbac", "PolicyRule": "model.rbac", "Ref": "model.ref", "Source": "model.ref", "Synthesis": "query.synthesize",
     "Answer": "query._answer", "Evidence": "query._answer", "Decision": "query.can_i", "Grant": "query.what_can",
     "AttackPath": "query.paths", "Step": "query.paths", "Fallen": "query.blast", "ChokePoint": "query.choke", "Fix": "query.fix", "Replay": "query.replay",
+    "AccessChange": "query._access_diff", "DiffAnswer": "query.diff", "LatentChange": "query._latent_diff", "SinkChange": "query._sink_diff",
     "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "AddressSet", "Answer", "AttackPath", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Fallen", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
+    "Access", "AccessChange", "AddressSet", "Answer", "AttackPath", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "DiffAnswer", "Evidence", "Exposure", "Fallen", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LatentChange", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "SinkChange", "Source", "Step", "Synthesis", "UsageError", "World",
     "blast", "can_i", "can_reach", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 

@@ -24,10 +24,10 @@ SWITCHES = (
 
 #: Every flag with a value.
 VALUED = (
-    "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
+    "-f", "-k", "-n", "-o", "--as", "--as-group", "--assume", "--check", "--cni", "--entries", "--default-namespace", "--exclude", "--fail-on", "--filename", "--flows", "--focus", "--fold", "--hops", "--k8s-version",
     "--limit", "--max-depth", "--max-file-bytes", "--max-inflated-bytes", "--max-nodes", "--max-nodes-per-object",
-    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--role", "--scope",
-    "--sink", "--subject", "--subresource", "--top", "--via", "--without",
+    "--max-object-bytes", "--memberships", "--name", "--namespace", "--out", "--output", "--port", "--protocol", "--queries", "--resource", "--role", "--scope",
+    "--sink", "--subject", "--subresource", "--top", "--verb", "--via", "--without",
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def run(args: list[str]) -> int:
 
 
 def _invoke(args: list[str]) -> int:
-    from graphsec.cli import _attacks, _export, _graph, _policy, _query  # noqa: F401 - adds the commands of these modules
+    from graphsec.cli import _attacks, _diff, _export, _graph, _policy, _query  # noqa: F401 - adds the commands of these modules
     from graphsec.cli._arguments import canonical
     from graphsec.cli.app import app
 

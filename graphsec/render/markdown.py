@@ -43,14 +43,14 @@ def _markdown(answer: Answer[Any], _: Options) -> str:
 
 
 def _table(answer: Answer[Any]) -> Iterator[str]:
-    head = answer.question.columns(wide=False)
-    folded = len(answer) > _OPEN_ROWS
+    table = answer.table(wide=False)
+    folded = len(table.items) > _OPEN_ROWS
     if folded:
-        yield from ("<details>", f"<summary>{len(answer):,} rows</summary>", "")
-    yield _row(list(map(escaped, head)))
-    yield _row(["---"] * len(head))
-    for item in answer:
-        yield _row(list(map(escaped, item.row(wide=False))))
+        yield from ("<details>", f"<summary>{len(table.items):,} rows</summary>", "")
+    yield _row(list(map(escaped, table.columns)))
+    yield _row(["---"] * len(table.columns))
+    for row in table.rows():
+        yield _row(list(map(escaped, row)))
     if folded:
         yield from ("", "</details>")
 
