@@ -374,7 +374,11 @@ class AccessDiff:
                 inert[reason].append(atom)
             else:
                 live.append(atom)
-        for reason, part in (("", live), *sorted(inert.items())):
+        # One item for all that serves nothing: roles such as `edit` grant dozens of verbs that no subresource has.
+        first = min(inert, default="")
+        reason_of_all = f"{first}, and {counted(len(inert) - 1, 'further reason')}" if len(inert) > 1 else first
+        idle = sorted((atom for found in inert.values() for atom in found), key=_atom_order)
+        for reason, part in (("", live), (reason_of_all, idle)):
             if part:
                 asked = _Asked(change, subject, scope, tuple(part), has, lacks)
                 yield AccessChange(
