@@ -41,15 +41,19 @@ if TYPE_CHECKING:
     from graphsec.model.diagnostic import Diagnostic
     from graphsec.model.rbac import Covered, PolicyRule
     from graphsec.model.ref import Ref, Source
+    from graphsec.query._access_diff import AccessChange
     from graphsec.query._answer import Answer, Evidence
     from graphsec.query._excess import Excess
     from graphsec.query._finding import Finding
+    from graphsec.query._latent_diff import LatentChange
+    from graphsec.query._sink_diff import SinkChange
     from graphsec.query.blast import Fallen
     from graphsec.query.can_i import Decision
     from graphsec.query.can_reach import FlowDecision, FlowEvidence
     from graphsec.query.check import Checked
     from graphsec.query.choke import ChokePoint
     from graphsec.query.data_access import DataHolder
+    from graphsec.query.diff import DiffAnswer
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
     from graphsec.query.flow_diff import FlowChange
@@ -75,10 +79,11 @@ _HOMES = {
     "AttackPath": "query.paths", "Step": "query.paths", "Fallen": "query.blast", "ChokePoint": "query.choke", "Fix": "query.fix", "Replay": "query.replay",
     "Finding": "query._finding", "Checked": "query.check", "Access": "query.who_can", "Exposure": "query.exposed", "Flow": "query.reach", "FlowChange": "query.flow_diff", "FlowEnd": "query.reach", "FlowDecision": "query.can_reach", "FlowEvidence": "query.can_reach", "PolicyFinding": "query.policy_lint",
     "RbacFinding": "query.rbac_lint",
+    "AccessChange": "query._access_diff", "DiffAnswer": "query.diff", "LatentChange": "query._latent_diff", "SinkChange": "query._sink_diff",
 }  # fmt: skip
 
 __all__ = [
-    "Access", "AddressSet", "Answer", "AttackPath", "Checked", "ChokePoint", "Coverage", "Covered", "DataHolder", "Decision", "Diagnostic", "Diagram", "Evidence", "Excess", "Exposure", "Fallen", "Finding", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "RbacFinding", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
+    "Access", "AccessChange", "AddressSet", "Answer", "AttackPath", "Checked", "ChokePoint", "Coverage", "Covered", "DataHolder", "Decision", "Diagnostic", "Diagram", "DiffAnswer", "Evidence", "Excess", "Exposure", "Fallen", "Finding", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LatentChange", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "RbacFinding", "Ref", "Replay", "SinkChange", "Source", "Step", "Synthesis", "UsageError", "World",
     "access", "blast", "can_i", "can_reach", "check", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "overprivileged", "paths", "policy_lint", "rbac_lint", "reach", "replay", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 

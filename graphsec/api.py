@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from graphsec.query.check import Checked
     from graphsec.query.choke import ChokePoint
     from graphsec.query.data_access import DataHolder
+    from graphsec.query.diff import DiffAnswer
     from graphsec.query.exposed import Exposure
     from graphsec.query.fix import Fix
-    from graphsec.query.flow_diff import FlowChange
     from graphsec.query.paths import AttackPath
     from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.rbac_lint import RbacFinding
@@ -230,16 +230,38 @@ def reach(
     return question.answer(world)
 
 
-def diff(old: World, new: World) -> Answer[FlowChange]:
-    """What ``new`` changes about ``old``: the flows between workloads, and with addresses outside, that it gains, loses or
-    changes, with the rules that allow them and what denies them in the other world. Same objects in other words, orders or
-    files differ in nothing. Access (who gained or lost what) is not compared yet.
+def diff(
+    old: World,
+    new: World,
+    *,
+    namespace: str = "",
+    checks: Iterable[str] = (),
+    verb: str | Iterable[str] = (),
+    resource: str = "",
+    group: str = "",
+    subresource: str = "",
+    name: str = "",
+    url: str = "",
+) -> DiffAnswer:
+    """What ``new`` changes about ``old`` in effect: items with ``kind`` access, path, flow or latent, and ``change`` gained, lost or
+    changed, each with the lines that make it so. Same objects in other words, orders or files differ in nothing.
 
-    Raises InputError as ``can_reach`` for either world, LimitError for more changes than a list is good for.
+    ``checks`` gives ``.checks`` their verdicts: ``no-new-access``, ``no-new-paths``, ``no-new-flows``, ``no-public-access``, and
+    ``access-not-granted`` about ``verb`` and ``resource`` (words as in ``who_can``). ``.undecided`` names what only one of the
+    inputs supports. Raises InputError where nothing can be compared, LimitError for more than a list is good for, UsageError for
+    an unknown check.
     """
-    from graphsec.query.flow_diff import FlowDiff
+    from graphsec.query.diff import Diff
 
-    return FlowDiff.between(old, new).answer(old, new)
+    target = None
+    if resource or url:
+        target = Target(
+            group=group, resource=resource, subresource=subresource, name=name, namespace=namespace, url=url
+        )
+    question = Diff.between(
+        old, new, namespace=namespace, checks=tuple(checks), verbs=_verbs(verb) if verb else (), target=target
+    )
+    return question.answer(old, new)
 
 
 def access(world: World, target: str | None = None, *, namespace: str = "") -> Answer[DataHolder]:

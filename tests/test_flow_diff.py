@@ -147,6 +147,7 @@ class TestOnePolicy:
         assert change["deniedBy"][0]["source"] == {"file": "new/policy.yaml", "line": 1}
         del change["because"], change["deniedBy"]
         assert change == {
+            "kind": "flow",
             "change": "lost",
             "source": "0.0.0.0-9.255.255.255[External]",
             "destination": "shop/db[Deployment]",

@@ -40,6 +40,7 @@ def _invoke(args: list[str]) -> int:
         _audit,
         _check,
         _config,
+        _diff,
         _export,
         _graph,
         _overprivileged,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from graphsec.api import load
 from graphsec.cli._config import current
@@ -26,6 +26,7 @@ from graphsec.query._grants import is_builtin
 from graphsec.query._needs import COLLECT, is_about_flows
 from graphsec.render import Options, Renderer, renderers
 
+A = TypeVar("A", bound=Answer[Any])
 _TERMINAL_ROWS = 50
 #: Work that takes longer than this says so on a terminal.
 _PATIENCE = 1.0
@@ -103,7 +104,7 @@ def _is_builtin(world: World, item: Any) -> bool:
     return is_builtin(world, item.because, people=people)
 
 
-def warned(answer: Answer[Any], *warnings: str) -> Answer[Any]:
+def warned(answer: A, *warnings: str) -> A:
     """The answer with those further warnings that say something."""
     return replace(answer, warnings=(*answer.warnings, *filter(None, warnings)))
 
@@ -242,8 +243,10 @@ def _write_report(answer: Answer[Any], name: str, path: Path, common: Common, op
 
 def _aftermath(answer: Answer[Any], common: Common, summary: Sequence[str]) -> None:
     limit = _limit(common)
-    hidden = len(answer) - limit if limit and common.output in ("table", "wide") else 0
-    if hidden > 0:
+    hidden = 0
+    if limit and common.output in ("table", "wide"):
+        hidden = sum(max(0, len(section.items) - limit) for section in answer.sections(wide=False))
+    if hidden:
         say(f"{counted(hidden, 'more row')} (--limit 0)", common)
     for line in (*summary, *answer.notes):
         say(line, common)
@@ -260,8 +263,14 @@ def _aftermath(answer: Answer[Any], common: Common, summary: Sequence[str]) -> N
 def coverage_line(answer: Answer[Any]) -> str:
     """`Coverage: RBAC 4 of 4 kinds loaded, assumed full (no typed lists).`"""
     asked = getattr(answer.question, "query", answer.question)
-    if is_about_flows(asked.ask.replace("_", "-")):
-        return _flow_coverage(answer)
+    # A comparison is about what it compared.
+    about_flows = is_about_flows(asked.ask.replace("_", "-"))
+    parts = getattr(answer, "compared", ("flow",) if about_flows else ("access",))
+    lines = [_access_coverage(answer)] if "access" in parts else []
+    return " ".join([*lines, *([_flow_coverage(answer)] if "flow" in parts else [])])
+
+
+def _access_coverage(answer: Answer[Any]) -> str:
     entries = [answer.coverage[kind] for kind in RBAC_KINDS]
     loaded = sum(entry.state is not State.ABSENT for entry in entries)
     states = {entry.state for entry in entries}

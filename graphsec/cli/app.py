@@ -337,33 +337,6 @@ def _exposures_line(answer: Any) -> str:
     return ", ".join(words)
 
 
-@app.command("diff")
-@with_common
-def diff(
-    common: Common,
-    old: Annotated[str, typer.Argument(help="File, folder or archive before the change.", show_default=False)],
-    new: Annotated[str, typer.Argument(help="The same after it.", show_default=False)],
-) -> int:
-    """Which flows a change gains and loses, with the rules that make it so; exits 1 if there are any, like diff."""
-    from graphsec.query.flow_diff import FlowDiff
-
-    if common.filename:
-        raise UsageError("diff takes two inputs, no `-f`", help="graphsec diff OLD NEW")
-    before, after = (session.open_world(replace(common, filename=[path])) for path in (old, new))
-    answer = FlowDiff.between(before, after, common.scope).answer(before, after)
-    doubts = [namespace_or_suggest(common.scope, world) for world in (before, after)]
-    answer = session.warned(answer, doubts[1] if all(doubts) else "")
-    code = session.deliver(answer, common, [_changes_line(answer)])
-    return code or int(bool(answer))
-
-
-def _changes_line(answer: Any) -> str:
-    from graphsec.query.flow_diff import CHANGED, GAINED, LOST
-
-    kinds = {kind: sum(item.change == kind for item in answer) for kind in (GAINED, LOST, CHANGED)}
-    return f"{counted(len(answer), 'change')}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-
-
 @app.command("explain")
 @with_common
 def explain(

@@ -102,6 +102,10 @@ class Horn(Generic[F]):
         tail = int(self._tails[clause])
         return (tail,) if tail >= 0 else self._bodies[-1 - tail]
 
+    def from_premise(self, fact: int) -> Iterator[int]:
+        """The clauses that a fact is a premise of."""
+        return self._by_premise().clauses(fact)
+
     # -- all facts towards one goal -----------------------------------------------------------------------------
 
     def costs_to(self, goal: int, *, relaxed: bool = False) -> Ints:

@@ -97,6 +97,19 @@ class Question(Protocol):
     def columns(self, *, wide: bool) -> tuple[str, ...]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows under one head: ``cells`` gives those of an item in the order of ``columns``."""
+
+    columns: tuple[str, ...]
+    items: Sequence[Any]
+    cells: Callable[[Any], tuple[str, ...]]
+
+    def rows(self, limit: int = 0) -> list[tuple[str, ...]]:
+        """The first ``limit`` rows, 0 for all."""
+        return [self.cells(item) for item in self.items[: limit or None]]
+
+
 class Deferred(Sequence[Any]):
     """Items that are made when first looked at; equal to the tuple of them. ``count`` is their number, -1 if it is not
     known before."""
@@ -157,6 +170,14 @@ class Answer(Generic[I]):
 
     def __bool__(self) -> bool:
         return bool(self.items)
+
+    def table(self, *, wide: bool) -> Section:
+        """All items under one head."""
+        return Section(self.question.columns(wide=wide), self.items, lambda item: item.row(wide=wide))
+
+    def sections(self, *, wide: bool) -> Sequence[Section]:
+        """As a terminal shows them: items of one kind under one head."""
+        return (self.table(wide=wide),)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         return [item.to_dict() for item in self.items]
@@ -220,9 +241,8 @@ class Answer(Generic[I]):
 
     def _repr_html_(self) -> str:
         """The first 50 rows as an escaped table, without script."""
-        return html_table(
-            self.question.columns(wide=False), [item.row(wide=False) for item in self.items[:50]], len(self)
-        )
+        table = self.table(wide=False)
+        return html_table(table.columns, table.rows(50), len(table.items))
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", incomplete"
@@ -238,6 +258,13 @@ def _extra(module: str) -> Any:
     except ModuleNotFoundError as error:
         extra = {"pyarrow": "arrow"}.get(module, module)
         raise ImportError(f"{module} is not installed: `pip install graphsec[{extra}]`") from error
+
+
+def named(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
+    """Of two worlds compared: what holds for both worlds once, the rest with the name of its world."""
+    both = [text for text in before if text in after]
+    old = [f"old: {text}" for text in before if text not in after]
+    return (*both, *old, *(f"new: {text}" for text in after if text not in before))
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:

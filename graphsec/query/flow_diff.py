@@ -1,4 +1,4 @@
-"""What changes between two worlds: flows gained, lost and changed, at workload level, with the rules that make them so."""
+"""The flows of a comparison: gained, lost and changed, at workload level, with the rules that make them so."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphsec.compile.trace import Point, trace
 from graphsec.errors import LimitError
 from graphsec.model.policy import DEFAULT, Action, Direction
 from graphsec.model.ref import Ref
-from graphsec.query._answer import Answer, lower_name
+from graphsec.query._answer import Answer, lower_name, named
 from graphsec.query._ends import pod_label, span_label, workload_label
 from graphsec.query._flow_evidence import allowing
 from graphsec.query._flow_needs import flow_answer
@@ -64,6 +64,8 @@ class FlowChange:
     #: Further ports that one address family gains while the other has them anyway; and loses.
     family_gained: PortSet = NO_PORTS
     family_lost: PortSet = NO_PORTS
+
+    kind = "flow"
 
     @property
     def gained(self) -> PortSet:
@@ -108,6 +110,7 @@ class FlowChange:
 
     def to_dict(self) -> dict[str, Any]:
         fields = {
+            "kind": self.kind,
             "change": self.change,
             "source": str(self.source),
             "destination": str(self.destination),
@@ -183,8 +186,8 @@ class FlowDiff:
             complete=before.complete and after.complete,
             coverage=after.coverage,
             diagnostics=tuple(dict.fromkeys((*before.diagnostics, *after.diagnostics))),
-            notes=_named(before.notes, after.notes),
-            warnings=_named(before.warnings, after.warnings),
+            notes=named(before.notes, after.notes),
+            warnings=named(before.warnings, after.warnings),
         )
 
     def _changes(self, old: World, new: World) -> list[FlowChange]:
@@ -200,13 +203,6 @@ class FlowDiff:
         changes = [*(_described(change, *sides) for change in found), *_of_controllers(old, new, *sides)]
         changes += _of_pods(old.flows, new.flows, {(str(change.source), str(change.destination)) for change in changes})
         return sorted((change for change in changes if not namespace or _touches(change, namespace)), key=_order)
-
-
-def _named(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
-    """What holds for both worlds once, the rest with the name of its world."""
-    both = [text for text in before if text in after]
-    old = [f"old: {text}" for text in before if text not in after]
-    return (*both, *old, *(f"new: {text}" for text in after if text not in before))
 
 
 def _order(change: FlowChange) -> tuple[Any, ...]:

@@ -346,6 +346,22 @@ class Search:
             assumptions=label.assumes,
         )
 
+    def has_clause_of(self, other: Search, clause: int) -> bool:
+        """Whether a clause of another graph is in this one, on no further assumption."""
+        theirs, ours = other.graph.horn, self.graph.horn
+        label = other.graph.label(clause)
+        premises = tuple(self.number(theirs.facts[fact]) for fact in theirs.body(clause))
+        head = self.number(theirs.facts[int(theirs.heads[clause])])
+        if head < 0 or min(premises) < 0:
+            return False
+        return any(
+            int(ours.heads[own]) == head
+            and set(ours.body(own)) == set(premises)
+            and self.graph.label(own).rule == label.rule
+            and set(self.graph.label(own).assumes) <= set(label.assumes)
+            for own in ours.from_premise(premises[0])
+        )
+
     def notes(self, items: Collection[AttackPath], end: End) -> Iterator[str]:
         if end.note:
             yield end.note

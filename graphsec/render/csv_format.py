@@ -18,8 +18,9 @@ def _csv(answer: Answer[Any], options: Options) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     cell = safe if options.raw_csv else _guarded
-    writer.writerow(map(cell, answer.question.columns(wide=True)))
-    writer.writerows(map(cell, item.row(wide=True)) for item in answer)
+    table = answer.table(wide=True)
+    writer.writerow(map(cell, table.columns))
+    writer.writerows(map(cell, row) for row in table.rows())
     return text.getvalue()
 
 

@@ -33,14 +33,14 @@ def _items(answer: Answer[Any]) -> Iterator[list[str]]:
 
 
 def _table(answer: Answer[Any]) -> Iterator[str]:
-    head = answer.question.columns(wide=False)
-    folded = len(answer) > _OPEN_ROWS
+    table = answer.table(wide=False)
+    folded = len(table.items) > _OPEN_ROWS
     if folded:
-        yield from ("<details>", f"<summary>{len(answer):,} rows</summary>", "")
-    yield row(list(map(escaped, head)))
-    yield row(["---"] * len(head))
-    for item in answer:
-        yield row(list(map(escaped, item.row(wide=False))))
+        yield from ("<details>", f"<summary>{len(table.items):,} rows</summary>", "")
+    yield row(list(map(escaped, table.columns)))
+    yield row(["---"] * len(table.columns))
+    for cells in table.rows():
+        yield row(list(map(escaped, cells)))
     if folded:
         yield from ("", "</details>")
 

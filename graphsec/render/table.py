@@ -32,11 +32,11 @@ def _cells(column: Sequence[str]) -> Sequence[str]:
 
 
 def _table(answer: Answer[Any], options: Options, *, wide: bool) -> str:
-    if not answer:
-        return ""
-    shown = answer.items[: options.limit or None]
-    head = answer.question.columns(wide=wide)
-    return columns(head, (item.row(wide=wide) for item in shown), headers=options.headers)
+    return "\n".join(
+        columns(section.columns, section.rows(options.limit), headers=options.headers)
+        for section in answer.sections(wide=wide)
+        if section.items
+    )
 
 
 RENDERER = (
