@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from graphsec.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from graphsec.algebra.blocks import AddressSet
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         policy_lint,
         reach,
         replay,
+        snapshot,
         synthesize,
         what_can,
         who_can,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "blast": "api", "choke_points": "api", "minimal_fix": "api", "replay": "api",
     "can_i": "api", "can_reach": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
-    "synthesize": "api", "what_can": "api", "who_can": "api",
+    "snapshot": "api", "synthesize": "api", "what_can": "api", "who_can": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
@@ -68,7 +69,7 @@ _HOMES = {
 
 __all__ = [
     "Access", "AddressSet", "Answer", "AttackPath", "ChokePoint", "Coverage", "Covered", "Decision", "Diagnostic", "Diagram", "Evidence", "Exposure", "Fallen", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "Ref", "Replay", "Source", "Step", "Synthesis", "UsageError", "World",
-    "blast", "can_i", "can_reach", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "synthesize", "what_can", "who_can",
+    "blast", "can_i", "can_reach", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "paths", "policy_lint", "reach", "replay", "snapshot", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from graphsec.cli import _attacks, _export, _graph, _policy, _query
+from graphsec.cli import _attacks, _export, _graph, _policy, _query, _snapshot
 from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, canonical, split
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
@@ -29,7 +29,7 @@ def flags() -> Iterator[tuple[str, bool]]:
     assert _export.export_graph is not None
     assert _attacks.__name__
     assert _graph.__name__
-    assert _graph.__name__
+    assert _snapshot.__name__
     for _, command in commands(typer.main.get_command(app)):
         for parameter in command.params:
             if parameter.param_type_name == "option":

@@ -17,7 +17,7 @@ import typer
 from test_docs import terminal
 
 import graphsec as gs
-from graphsec.cli import _attacks, _export, _graph, _policy, _query
+from graphsec.cli import _attacks, _export, _graph, _policy, _query, _snapshot
 from graphsec.cli.app import app
 from graphsec.model.attack import ASSUMPTIONS, Example, Rule
 from graphsec.model.diagnostic import CODES, Code
@@ -142,7 +142,7 @@ def _all_commands() -> Iterator[tuple[str, Any]]:
     assert _export.__name__
     assert _attacks.__name__
     assert _graph.__name__
-    assert _graph.__name__
+    assert _snapshot.__name__
     root: Any = typer.main.get_command(app)
     # Groups come last and sorted: which was imported first must not matter.
     ordered = sorted(root.commands.items(), key=lambda pair: pair[0] if hasattr(pair[1], "commands") else "")

@@ -10,7 +10,7 @@ from graphsec.errors import UsageError
 COMMANDS = (
     "who-can", "can-i", "what-can", "matrix", "bindings", "paths", "why-not", "blast", "choke", "fix", "entry-points", "rules", "reach",
     "exposed", "diff", "policy", "graph", "inspect", "query", "explain", "schema", "collect",
-    "completion", "doctor", "version", "export",
+    "completion", "doctor", "version", "export", "snapshot",
 )  # fmt: skip
 GRAMMAR = "who can VERB TYPE [in NS] · can X VERB TYPE [in NS] · what can X do · how can X become Y · who can reach X [on PORT]"
 #: Commands that are groups of commands.
