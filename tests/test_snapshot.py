@@ -141,6 +141,15 @@ def test_values_beyond_64_bits_and_equal_numbers_of_two_types_come_back_as_they_
     assert repr(decode((TierOrder,), encode((TierOrder,), [orders]))) == repr([orders])
 
 
+def test_names_of_files_that_are_no_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff\xe9.yaml")).write_text(WORLD, encoding="utf-8")
+    (folder / "plain.yaml").write_text(_UNKNOWN, encoding="utf-8")
+    gs.snapshot(gs.load(folder), tmp_path / "a.gsx")
+    assert opened(tmp_path / "a.gsx") == everything(gs.load(folder))
+
+
 def test_equal_values_are_stored_once() -> None:
     pod = gs.load(FIXTURES / "attacks" / "cluster.yaml").cluster.objects["Pod"][0].body
     once, often = (len(encode((Pod,), [[pod] * count])) for count in (1, 10_000))

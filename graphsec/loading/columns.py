@@ -29,6 +29,7 @@ _WORD = 1 << 63
 _DIGITS = 50
 #: Any bytes as characters and back.
 _BYTES = "latin-1"
+_ANY_TEXT = ("utf-8", "surrogatepass")
 #: Rows that a byte may stand for where no column spends a byte on each: rows of references, nested a few deep.
 _ROWS_PER_BYTE = 8
 #: What wrong content raises while it is turned into values.
@@ -63,7 +64,13 @@ class _Range(msgspec.Struct, tag=3, array_like=True, frozen=True):
     start: int
 
 
-_Column = _Constant | _Values | _Words | _Range
+class _Escaped(msgspec.Struct, tag=4, array_like=True, frozen=True):
+    """Text that UTF-8 has no bytes for, as in names of files that are not UTF-8: its bytes as characters."""
+
+    values: list[_Plain]
+
+
+_Column = _Constant | _Values | _Words | _Range | _Escaped
 
 
 class _Batch(msgspec.Struct, array_like=True, frozen=True):
@@ -319,6 +326,8 @@ def _column(field: _Field, cells: Sequence[Any], places: list[dict[int, int]]) -
             return _Range(at[0])
         return _Constant(at[0]) if at and at.count(at[0]) == len(at) else _Values([*at])
     words = dict.fromkeys(cells)
+    if not _is_text(words):
+        return _Escaped([cell.encode(*_ANY_TEXT).decode(_BYTES) if isinstance(cell, str) else cell for cell in cells])
     if len(words) == 1:
         return _Constant(_bare(cells[0]))
     if 2 * len(words) > len(cells):
@@ -327,9 +336,17 @@ def _column(field: _Field, cells: Sequence[Any], places: list[dict[int, int]]) -
     return _Words([_bare(word) for word in words], [numbers[cell] for cell in cells])
 
 
-def _bare(cell: Any) -> _Plain:
+def _is_text(words: Iterable[Any]) -> bool:
+    try:
+        "".join(word for word in words if isinstance(word, str)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _bare(cell: Any) -> Any:
     if type(cell) is tuple:
-        return cell[0]  # type: ignore[no-any-return]
+        return cell[0]
     return str(cell) if type(cell) is int and not -_WORD <= cell < _WORD else cell
 
 
@@ -428,8 +445,12 @@ class _Reader:
             case _Words(words, at):
                 _check_places(at, len(words))
                 return list(map(_checked(field, words).__getitem__, _of_length(at, count)))
-            case _Range():
-                raise ValueError("a range of plain values")
+            case _Escaped(values) if field.enumeration is None and not field.raw:
+                _of_length(_typed(field.plain, values), count)
+                return [
+                    value.encode(_BYTES).decode(*_ANY_TEXT) if isinstance(value, str) else value for value in values
+                ]
+        raise ValueError("no plain values")
 
     def _referred(self, field: _Field, column: _Column, count: int) -> Iterable[Any]:
         rows = self._pools[field.pool]
@@ -444,21 +465,21 @@ class _Reader:
                 _check_places([at], len(rows))
                 return repeat(rows[at], count)
             case _Values(values):
-                _of_length(values, count)
+                places: list[Any] = _of_length(values, count)
                 types = {*map(type, values)}
                 if types <= {int}:
-                    _check_places(values, len(rows))
-                    return list(map(rows.__getitem__, values))  # type: ignore[arg-type]
+                    _check_places(places, len(rows))
+                    return list(map(rows.__getitem__, places))
                 if types <= field.plain | {int}:
-                    _check_places([at for at in values if at is not None], len(rows))
-                    return [None if at is None else rows[at] for at in values]  # type: ignore[index]
+                    _check_places([at for at in places if at is not None], len(rows))
+                    return [None if at is None else rows[at] for at in places]
         raise ValueError("no reference")
 
     def _spend(self, columns: Iterable[_Column], count: int) -> None:
         """Before rows are made: those without a byte of their own must be few."""
         if count < 0:
             raise ValueError("a negative count")
-        if not any(isinstance(column, _Values | _Words) for column in columns):
+        if not any(isinstance(column, _Values | _Words | _Escaped) for column in columns):
             self._budget -= count
         if self._budget < 0:
             raise LimitError("more rows than its bytes can hold")
