@@ -6,6 +6,7 @@ import gc
 import resource
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -30,6 +31,11 @@ _QUESTIONS = 200
 _STATUS, _FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
+#: The form that is no output of the generator but a snapshot of one.
+SNAPSHOT = "gsx"
+_SUFFIXES = {"yaml": "yaml", SNAPSHOT: "gsx"}
+
+
 class File(msgspec.Struct, frozen=True):
     """A scenario written in one form."""
 
@@ -38,7 +44,7 @@ class File(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> Path:
-        return _DATA / f"{self.scenario}-{self.form}.{'yaml' if self.form == 'yaml' else 'json'}"
+        return _DATA / f"{self.scenario}-{self.form}.{_SUFFIXES.get(self.form, 'json')}"
 
     @property
     def warm_up(self) -> File:
@@ -157,6 +163,14 @@ def _load(file: File) -> Calls:
     return iter([partial(gs.load, str(file.path))])
 
 
+def _write_snapshot(file: File) -> Calls:
+    import graphsec as gs
+
+    world = gs.load(str(file.path))
+    with tempfile.TemporaryDirectory() as folder:
+        yield partial(gs.snapshot, world, Path(folder) / "world.gsx")
+
+
 def _compile(file: File) -> Calls:
     from graphsec.compile import compile_world
     from graphsec.loading import load_cluster
@@ -198,6 +212,7 @@ PROBES: dict[str, Callable[[File], Calls]] = {
     "CSafeLoader": _csafeloader,
     "CSafeLoader without GC": _csafeloader_without_gc,
     "load": _load,
+    "write snapshot": _write_snapshot,
     "compile": _compile,
     "who-can": _who_can,
     "who-can, new": _who_can_new,

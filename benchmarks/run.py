@@ -20,7 +20,7 @@ import msgspec
 from benchmarks import peer
 from benchmarks.cluster import secret_readers
 from benchmarks.networks import LADDER, NETWORKS, SHAPES
-from benchmarks.probe import File, Sample
+from benchmarks.probe import SNAPSHOT, File, Sample
 
 _ROOT = Path(__file__).parent.parent
 #: Probes that are a process from its start to its end.
@@ -73,6 +73,19 @@ def _access_rows(*, quick: bool) -> Iterator[Row]:
     for size in sizes if quick else ("1MB", "100MB", "585MB"):
         ask, decode = Quantity(_ASK, File(size)), Quantity(_DECODE, File(size))
         yield Row(title=f"`{_ASK}` / decode, {size}", measured=ask, yardstick=decode)
+
+
+def _snapshot_rows(*, quick: bool) -> Iterator[Row]:
+    """From the largest cluster: a snapshot beside the input that it was made of."""
+    size = "39MB" if quick else "585MB"
+    stored, file = File(size, SNAPSHOT), File(size)
+    yield Row(title=f"reopen snapshot / load, {size}", measured=_load(stored), yardstick=_load(file), limit=0.5)
+    ask = Quantity(_ASK, stored)
+    title = f"`{_ASK}` from snapshot / from input, {size}"
+    yield Row(title=title, measured=ask, yardstick=Quantity(_ASK, file), limit=0.8)
+    yield Row(title=f"write snapshot / load, {size}", measured=Quantity("write snapshot", file), yardstick=_load(file))
+    sizes = (Quantity("load", asked, "size") for asked in (stored, file))
+    yield Row(title=f"size of snapshot / input, {size}", measured=next(sizes), yardstick=next(sizes))
 
 
 #: Goals for all pairs: seconds, and bytes that are added after loading.
@@ -199,10 +212,22 @@ def _sample_all(rows: Sequence[Row], *, rounds: int) -> Samples:
 
 def _generate(file: File) -> None:
     """In a process of its own: the peak of this one would be that of every process it starts."""
+    if file.form == SNAPSHOT:
+        _take(File(file.scenario), file)
+        return
     sources = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
     if not file.path.exists() or file.path.stat().st_mtime < sources:
         options = ["--scenario", file.scenario, "--form", file.form, "--out", str(file.path)]
         subprocess.run([sys.executable, "-m", "benchmarks.generate", *options], check=True, cwd=_ROOT)
+
+
+def _take(source: File, file: File) -> None:
+    """Of the present code, since a snapshot is no other's."""
+    _generate(source)
+    times = [path.stat().st_mtime for path in (source.path, *(_ROOT / "graphsec").glob("**/*.py"))]
+    if not file.path.exists() or file.path.stat().st_mtime < max(times):
+        options = ["snapshot", "-q", "-f", str(source.path), "--out", f"gsx={file.path}"]
+        subprocess.run([sys.executable, "-m", "graphsec", *options], check=True, cwd=_ROOT)
 
 
 def _sample(probe: str, file: File) -> Sample:
@@ -310,6 +335,7 @@ def _lines(table: list[tuple[str, ...]], *, markdown: bool) -> Iterator[str]:
 def _tables(*, quick: bool, only: str) -> Iterator[tuple[str, list[Row]]]:
     for caption, rows in (
         ("Loading and access", _access_rows),
+        ("Snapshots", _snapshot_rows),
         ("Flows", _flow_rows),
         ("Attack paths", _attack_rows),
         ("Audit logs", _audit_rows),

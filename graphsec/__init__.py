@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphsec._version import __version__ as __version__
+from graphsec.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from graphsec.algebra.blocks import AddressSet
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         rbac_lint,
         reach,
         replay,
+        snapshot,
         synthesize,
         what_can,
         who_can,
@@ -71,6 +72,7 @@ _HOMES = {
     "can_i": "api", "can_reach": "api", "check": "api", "covers": "api", "diff": "api", "exposed": "api", "load": "api", "paths": "api", "policy_lint": "api", "reach": "api",
     "access": "api", "overprivileged": "api", "rbac_lint": "api",
     "synthesize": "api", "what_can": "api", "who_can": "api",
+    "snapshot": "api",
     "AddressSet": "algebra.blocks", "PortSet": "algebra.ports", "World": "compile", "Diagram": "diagram",
     "GraphsecError": "errors", "InputError": "errors", "LimitError": "errors", "UsageError": "errors",
     "Coverage": "model.coverage", "Diagnostic": "model.diagnostic",
@@ -84,7 +86,7 @@ _HOMES = {
 
 __all__ = [
     "Access", "AccessChange", "AddressSet", "Answer", "AttackPath", "Checked", "ChokePoint", "Coverage", "Covered", "DataHolder", "Decision", "Diagnostic", "Diagram", "DiffAnswer", "Evidence", "Excess", "Exposure", "Fallen", "Finding", "Fix", "Flow", "FlowChange", "FlowDecision", "FlowEnd", "FlowEvidence", "Grant", "GraphsecError", "InputError", "LatentChange", "LimitError", "PolicyFinding", "PolicyRule", "PortSet", "RbacFinding", "Ref", "Replay", "SinkChange", "Source", "Step", "Synthesis", "UsageError", "World",
-    "access", "blast", "can_i", "can_reach", "check", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "overprivileged", "paths", "policy_lint", "rbac_lint", "reach", "replay", "synthesize", "what_can", "who_can",
+    "access", "blast", "can_i", "can_reach", "check", "choke_points", "covers", "diff", "exposed", "load", "minimal_fix", "overprivileged", "paths", "policy_lint", "rbac_lint", "reach", "replay", "snapshot", "synthesize", "what_can", "who_can",
 ]  # fmt: skip
 
 

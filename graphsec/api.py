@@ -23,6 +23,7 @@ from graphsec.loading import (
     load_memberships,
     read_audit_logs,
     with_defaults,
+    write_snapshot,
 )
 from graphsec.model.diagnostic import CODES, Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, MINORS
@@ -72,12 +73,13 @@ def load(
     limits: Limits | None = None,
     entries: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> World:
-    """Read and compile paths (file, folder, archive, ``"-"`` for standard input) and mappings (an object or a List).
+    """Read and compile paths (file, folder, archive, snapshot, ``"-"`` for standard input) and mappings (an object or a List).
 
     ``k8s_version`` such as ``"1.36"`` is the minor whose behaviour is assumed; ``with_defaults`` adds its default RBAC
     objects; ``namespace`` is taken by namespaced objects that name none. Bad objects become ``world.diagnostics``.
     ``entries`` marks workloads that can be taken over by their ports: a file of the operator or a Trivy report (JSON).
-    Raises InputError for a missing path, and with ``strict`` for any diagnostic that hardening.md §5 marks.
+    Raises InputError for a missing path and a snapshot that cannot be read, and with ``strict`` for any diagnostic that
+    hardening.md §5 marks.
     """
     minor = minor_of(k8s_version) if k8s_version else None
     if cni not in PROFILES:
@@ -101,6 +103,15 @@ def load(
     if strict:
         _refuse_marked(world.diagnostics)
     return world
+
+
+def snapshot(world: World, path: str | os.PathLike[str]) -> None:
+    """Write what ``world`` was loaded from to one file that ``load`` opens at once, mode 0600, in place of an older one.
+
+    Assumptions (``k8s_version``, ``cni``, ``memberships``, ``entries``) are no part of it: whoever loads it states them.
+    Raises UsageError if the file cannot be written.
+    """
+    write_snapshot(world.cluster, os.fspath(path))
 
 
 def _entries(given: str | os.PathLike[str] | Mapping[str, Any] | None) -> tuple[Entry, ...]:
@@ -479,6 +490,7 @@ __all__ = [
     "rbac_lint",
     "reach",
     "replay",
+    "snapshot",
     "synthesize",
     "what_can",
     "who_can",

@@ -8,19 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from graphsec.cli import (
-    _access,
-    _attacks,
-    _audit,
-    _check,
-    _export,
-    _graph,
-    _overprivileged,
-    _policy,
-    _query,
-    _rbac,
-    _show_config,
-)
+from graphsec.cli import _all
 from graphsec.cli._arguments import COMMANDS, SWITCHES, VALUED, canonical, split
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
@@ -36,17 +24,7 @@ def commands(group: Any) -> Iterator[tuple[str, Any]]:
 def flags() -> Iterator[tuple[str, bool]]:
     """(spelling, whether it is a switch) of every flag of every command."""
     # Imported for their commands.
-    assert _query.queries is not None
-    assert _policy.policies is not None
-    assert _export.export_graph is not None
-    assert _attacks.__name__
-    assert _check.__name__
-    assert _access.__name__
-    assert _audit.__name__
-    assert _overprivileged.__name__
-    assert _rbac.__name__
-    assert _graph.__name__
-    assert _show_config.__name__
+    assert _all.__name__
     for _, command in commands(typer.main.get_command(app)):
         for parameter in command.params:
             if parameter.param_type_name == "option":

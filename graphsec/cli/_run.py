@@ -8,14 +8,19 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from graphsec.collector import collector_seldom
 from graphsec.errors import GraphsecError, ReaderGoneError
 from graphsec.model.text import safe
+
+#: Commands of ``app`` itself: they do not wait for the modules of the others.
+_OF_APP = frozenset({"bindings", "can-i", "inspect", "matrix", "what-can", "who-can"})
 
 
 def run(args: list[str]) -> int:
     """0 answered, 1 no or found, 2 usage, 3 input, 4 limit, 5 internal error, 130 interrupted."""
     try:
-        code = _invoke(args)
+        with collector_seldom():
+            code = _invoke(args)
         sys.stdout.flush()
     except GraphsecError as error:
         _complain(error.message, error.help)
@@ -34,27 +39,16 @@ def run(args: list[str]) -> int:
 def _invoke(args: list[str]) -> int:
     import typer
 
-    from graphsec.cli import (  # noqa: F401 - adds the commands of these modules
-        _access,
-        _attacks,
-        _audit,
-        _check,
-        _config,
-        _diff,
-        _export,
-        _graph,
-        _overprivileged,
-        _policy,
-        _query,
-        _rbac,
-        _show_config,
-    )
+    from graphsec.cli import _config
     from graphsec.cli._arguments import canonical
     from graphsec.cli.app import app
 
     command = canonical(args)
     config = _config.load_config(args)
     _config.use(config)
+    if command[0] not in _OF_APP:
+        from graphsec.cli import _all  # noqa: F401 - adds the commands of the other modules
+
     try:
         tree = typer.main.get_command(app)
         defaults = _config.default_map(config, tree) if config.settings else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +31,8 @@ A = TypeVar("A", bound=Answer[Any])
 _TERMINAL_ROWS = 50
 #: Work that takes longer than this says so on a terminal.
 _PATIENCE = 1.0
+#: The one `--out` of `snapshot`.
+GSX = "gsx"
 
 
 def open_world(common: Common) -> World:
@@ -178,6 +181,10 @@ def _report(text: str) -> tuple[str, Path]:
 
 def _renderer(name: str) -> Renderer:
     found = renderers().get(name)
+    if found is None and name == GSX:
+        raise UsageError(
+            "`gsx` is what `snapshot` writes, no format of an answer", help="graphsec snapshot -f INPUT --out gsx=FILE"
+        )
     if found is None:
         import difflib
 
@@ -252,10 +259,10 @@ def _aftermath(answer: Answer[Any], common: Common, summary: Sequence[str]) -> N
         say(line, common)
     for warning in answer.warnings:
         warn(warning, common)
-    unplaced = sum(diagnostic.code == "GS-IN-012" for diagnostic in answer.diagnostics)
-    if unplaced:
-        taken = common.default_namespace or common.namespace or "default"
-        say(f"{counted(unplaced, 'object')} without a namespace, `{taken}` was taken (--default-namespace)", common)
+    # Which namespace was taken is settled when an object is read, for a snapshot when that was made.
+    taken = Counter(found.object.split("/")[1] for found in answer.diagnostics if found.code == "GS-IN-012")
+    for namespace, unplaced in sorted(taken.items()):
+        say(f"{counted(unplaced, 'object')} without a namespace, `{namespace}` was taken (--default-namespace)", common)
     say(coverage_line(answer), common)
     print_diagnostics(answer.diagnostics, common)
 

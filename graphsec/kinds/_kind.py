@@ -42,6 +42,8 @@ class Kind:
     #: Set where the decoded body is not kept as it is: makes the function for one load, which may share equal parts.
     #: That function raises msgspec.ValidationError for wrong types, InvalidError for what the API server's validation refuses.
     reader: Callable[[], Read] | None = None
+    #: What the reader gives, where that is of another type than ``body``.
+    read_as: type[Any] | None = None
     #: Paths of the lists whose items have lines of their own, e.g. `spec.ingress`; their fields decode to ``msgspec.Raw``.
     rules: tuple[str, ...] = ()
     #: Whether objects live in namespaces, for kinds outside the discovery table.
@@ -52,6 +54,11 @@ class Kind:
     @property
     def groups(self) -> tuple[str, ...]:
         return (self.group, *self.also_groups, *self.old_groups)
+
+    @property
+    def kept(self) -> type[Any]:
+        """The type of what the cluster keeps."""
+        return self.read_as or self.body
 
     @property
     def name(self) -> str:

@@ -493,7 +493,15 @@ _CLUSTER_POLICY = _Family(
 
 
 def _kind(kind: str, family: _Family) -> Kind:
-    return Kind(group=GROUP, kind=kind, body=WirePolicy, reader=partial(_Reader, family), rules=RULES, namespaced=False)
+    return Kind(
+        group=GROUP,
+        kind=kind,
+        body=WirePolicy,
+        reader=partial(_Reader, family),
+        read_as=Policy,
+        rules=RULES,
+        namespaced=False,
+    )
 
 
 KINDS = (

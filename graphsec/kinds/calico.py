@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -510,6 +510,7 @@ def _kind(
     kind: str,
     body: type[B],
     reader: Callable[[], Read],
+    read_as: type[Any],
     *,
     namespaced: bool,
     rules: tuple[str, ...] = (),
@@ -520,6 +521,7 @@ def _kind(
         body=body,
         also_groups=("crd.projectcalico.org",),
         reader=reader,
+        read_as=read_as,
         rules=rules,
         namespaced=namespaced,
         qualified=True,
@@ -527,9 +529,9 @@ def _kind(
 
 
 KINDS = (
-    _kind("NetworkPolicy", WirePolicy, partial(_Reader, namespaced=True), namespaced=True, rules=RULES),
-    _kind("GlobalNetworkPolicy", WirePolicy, partial(_Reader, namespaced=False), namespaced=False, rules=RULES),
-    _kind("Tier", WireTier, lambda: _tier, namespaced=False),
-    _kind("NetworkSet", WireNetworkSet, lambda: _network_set, namespaced=True),
-    _kind("GlobalNetworkSet", WireNetworkSet, lambda: _network_set, namespaced=False),
+    _kind("NetworkPolicy", WirePolicy, partial(_Reader, namespaced=True), Policy, namespaced=True, rules=RULES),
+    _kind("GlobalNetworkPolicy", WirePolicy, partial(_Reader, namespaced=False), Policy, namespaced=False, rules=RULES),
+    _kind("Tier", WireTier, lambda: _tier, TierOrder, namespaced=False),
+    _kind("NetworkSet", WireNetworkSet, lambda: _network_set, LabelledAddresses, namespaced=True),
+    _kind("GlobalNetworkSet", WireNetworkSet, lambda: _network_set, LabelledAddresses, namespaced=False),
 )

@@ -178,5 +178,6 @@ KINDS = Kind(
     body=WirePolicy,
     old_groups=("extensions",),
     reader=_Reader,
+    read_as=Policy,
     rules=RULES,
 )

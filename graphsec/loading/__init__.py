@@ -6,6 +6,7 @@ from graphsec.loading.defaults import all_default_objects, default_objects, with
 from graphsec.loading.documents import Limits
 from graphsec.loading.entries import load_entries
 from graphsec.loading.memberships import load_memberships
+from graphsec.loading.snapshots import write_snapshot
 
 __all__ = [
     "Input",
@@ -18,4 +19,5 @@ __all__ = [
     "load_memberships",
     "read_audit_logs",
     "with_defaults",
+    "write_snapshot",
 ]

@@ -14,16 +14,18 @@ from graphsec.kinds import InvalidError, Kind, kinds
 from graphsec.loading.decoders import REFUSALS, Decoders
 from graphsec.loading.documents import Batch, Envelope, Event, Item, Limits, Problem
 from graphsec.loading.duplicates import noting_duplicates
-from graphsec.loading.forms import PYTHON
+from graphsec.loading.forms import PYTHON, SNAPSHOT
 from graphsec.loading.identity import Head, explain, kind_name, read_head
 from graphsec.loading.json_reader import read_json
 from graphsec.loading.mappings import read_mapping
+from graphsec.loading.merging import merged
 from graphsec.loading.rule_lines import rule_lines
+from graphsec.loading.snapshots import read_snapshot
 from graphsec.loading.sources import Blob, blobs
 from graphsec.loading.tallies import Tallies
 from graphsec.loading.text import decode_text, is_json
 from graphsec.model.cluster import Cluster
-from graphsec.model.diagnostic import CODES, Diagnostic
+from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.discovery import DEFAULT_MINOR, Discovery, Resource, builtin_kind_groups
 from graphsec.model.objects import CustomResourceDefinition, Loaded
 from graphsec.model.ref import Ref, Source, ref_order
@@ -46,13 +48,34 @@ class LoadOptions:
 def load_cluster(inputs: Iterable[Input], options: LoadOptions | None = None) -> Cluster:
     """Read paths (``-`` is standard input) and mappings in order. Bad input becomes diagnostics.
 
-    Raises InputError only for a path that does not exist.
+    Raises InputError for a path that does not exist and a snapshot that cannot be read.
     """
-    assembler = Assembler(options or LoadOptions())
+    options = options or LoadOptions()
     with collector_paused():
-        for given in inputs:
-            assembler.add(given)
-        return assembler.cluster()
+        return merged(list(_parts(inputs, options)) or [Assembler(options).cluster()])
+
+
+def _parts(inputs: Iterable[Input], options: LoadOptions) -> Iterator[Cluster]:
+    """The cluster of each snapshot, and one of all that stands between two of them, in input order."""
+    assembler: Assembler | None = None
+    for given in inputs:
+        if isinstance(given, Mapping):
+            assembler = assembler or Assembler(options)
+            assembler.add_mapping(given)
+            continue
+        for blob in blobs(given, options.limits, options.exclude):
+            if blob.form is SNAPSHOT and not blob.problem:
+                if assembler:
+                    yield assembler.cluster()
+                    assembler = None
+                yield read_snapshot(blob.data, given)
+            else:
+                assembler = assembler or Assembler(options)
+                assembler.add_blob(blob, given)
+        if assembler:
+            assembler.end_input()
+    if assembler:
+        yield assembler.cluster()
 
 
 @dataclass(slots=True)
@@ -91,16 +114,12 @@ class Assembler:
 
     # -- input --------------------------------------------------------------------------------------------------
 
-    def add(self, given: Input) -> None:
-        if isinstance(given, Mapping):
-            self._begin(_File())
-            self._tallies.begin_file("<python>", "<python>", PYTHON)
-            self._add_events(read_mapping(given, self._options.limits))
-            self._tallies.end_file()
-        else:
-            for blob in blobs(given, self._options.limits, self._options.exclude):
-                self.add_blob(blob, given)
-        self._tallies.end_input()
+    def add_mapping(self, given: Mapping[str, Any]) -> None:
+        self._begin(_File())
+        self._tallies.begin_file("<python>", "<python>", PYTHON)
+        self._add_events(read_mapping(given, self._options.limits))
+        self._tallies.end_file()
+        self.end_input()
 
     def add_blob(self, blob: Blob, given: str) -> None:
         """One file of the input that the user called ``given``."""
@@ -111,6 +130,10 @@ class Assembler:
         else:
             self._add_events(self._read(blob))
         self._tallies.end_file()
+
+    def end_input(self) -> None:
+        """Behind the last file of one input."""
+        self._tallies.end_input()
 
     def _begin(self, file: _File) -> None:
         self._file, self._seen = file, set()
@@ -299,9 +322,7 @@ class Assembler:
     # -- reports ------------------------------------------------------------------------------------------------
 
     def _report(self, code: str, message: str, source: Source, ref: Ref | None = None) -> None:
-        self._diagnostics.append(
-            Diagnostic(code=code, message=message, source=source, object=str(ref or ""), hint=CODES[code].remedy)
-        )
+        self._diagnostics.append(Diagnostic.of(code, message, source, ref))
 
     def _report_version(self, kind: Kind, api_version: str, source: Source, ref: Ref) -> None:
         group, _, version = api_version.rpartition("/")
@@ -315,7 +336,7 @@ class Assembler:
         self._report("GS-IN-012", f"no namespace; `{ref.namespace}` is taken", source, ref)
 
     def _report_duplicate(self, ref: Ref, first: Source, second: Source) -> None:
-        self._report("GS-IN-022", f"stands twice: {first} and {second}; the last one counts", second, ref)
+        self._diagnostics.append(Diagnostic.duplicate(ref, first, second))
 
     def _no_object(self, head: Head, source: Source) -> None:
         if head.wrong:
@@ -366,7 +387,7 @@ class Assembler:
             others=dict(sorted({**self._rejected, **others}.items(), key=lambda pair: ref_order(pair[0]))),
             custom_resources=custom,
             coverage=self._tallies.coverage(counts),
-            diagnostics=tuple(sorted(self._diagnostics, key=_by_place)),
+            diagnostics=tuple(sorted(self._diagnostics, key=Diagnostic.by_place)),
         )
 
     def _placed_others(self, custom: Mapping[tuple[str, str], Resource]) -> Iterator[tuple[Ref, Source]]:
@@ -388,12 +409,6 @@ class Assembler:
     def _is_namespaced(self, kind: Kind) -> bool:
         resource = self._discovery.of_kind(kind.group, kind.kind)
         return kind.namespaced or (resource is not None and resource.namespaced)
-
-
-def _by_place(diagnostic: Diagnostic) -> tuple[str, int, str, str, str]:
-    """Of the order of input nothing is left but what GS-IN-022 says."""
-    source = diagnostic.source or Source("", 0)
-    return source.file, source.line, diagnostic.code, diagnostic.object, diagnostic.message
 
 
 def _has_kind(body: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -10,12 +9,11 @@ from importlib import resources
 from graphsec.errors import UsageError
 from graphsec.loading.assemble import Assembler, LoadOptions
 from graphsec.loading.forms import FORMS
+from graphsec.loading.merging import Both
 from graphsec.loading.sources import Blob
-from graphsec.model.cluster import Cluster
+from graphsec.model.cluster import Cluster, Made, Shelves
 from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, KindCoverage, State
 from graphsec.model.discovery import MINORS
-from graphsec.model.objects import Loaded
-from graphsec.model.ref import ref_order
 
 #: Of old dumps: the last minor before the first of ``MINORS`` whose objects the package knows.
 _OLD_MINOR = 26
@@ -40,22 +38,16 @@ def all_default_objects() -> tuple[Cluster, ...]:
 
 def with_defaults(cluster: Cluster, defaults: Cluster) -> Cluster:
     """``cluster`` with the objects of ``defaults`` that it does not hold itself."""
-    objects = {
-        kind: _merged(defaults.objects.get(kind, ()), cluster.objects.get(kind, ()))
-        for kind in sorted({*cluster.objects, *defaults.objects})
-    }
+    own, shipped = Shelves.of(cluster.objects).shelves, Shelves.of(defaults.objects).shelves
+    both = {kind: Both(shipped[kind], own.get(kind, Made(()))) for kind in shipped}
+    objects = Shelves({**own, **both})
     if not any(cluster.coverage[kind].objects for kind in RBAC_KINDS):
         # Defaults complete what was collected; they do not stand for a cluster that nobody looked at.
         return replace(cluster, objects=objects)
     kinds = {*objects, *(entry.kind for entry in cluster.coverage)}
-    entries = [_entry(cluster.coverage[kind], len(objects.get(kind, ()))) for kind in kinds]
+    entries = [_entry(cluster.coverage[kind], len(objects[kind]) if kind in both else 0) for kind in kinds]
     inputs = (*cluster.coverage.inputs, InputForm(path=_FLAG, title="set of default objects"))
     return replace(cluster, objects=objects, coverage=Coverage(entries, inputs))
-
-
-def _merged(defaults: Iterable[Loaded], own: Iterable[Loaded]) -> tuple[Loaded, ...]:
-    by_ref = {loaded.ref: loaded for loaded in (*defaults, *own)}
-    return tuple(sorted(by_ref.values(), key=lambda loaded: ref_order(loaded.ref)))
 
 
 def _entry(entry: KindCoverage, objects: int) -> KindCoverage:

@@ -50,8 +50,14 @@ def _is_tree(paths: Sequence[PurePosixPath], head: bytes) -> bool:
 #: Objects that a program hands over.
 PYTHON = Form(id="I0", title="mapping", detect=lambda paths, head: False)
 
+#: The first bytes of a snapshot; as in PNG, they tell a transfer that turns line ends.
+MAGIC = b"\x89GSX\r\n\x1a\n"
+SUFFIX = ".gsx"
+SNAPSHOT = Form(id="S1", title="snapshot", detect=lambda paths, head: head.startswith(MAGIC))
+
 #: In order: the first that detects wins.
 FORMS = (
+    SNAPSHOT,
     Form(
         id="I9",
         title="kubectl cluster-info dump",

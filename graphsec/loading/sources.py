@@ -17,7 +17,7 @@ from typing import BinaryIO
 from graphsec.errors import InputError
 from graphsec.loading.archives import ARCHIVES, members
 from graphsec.loading.documents import Limits, Problem
-from graphsec.loading.forms import Form, detect
+from graphsec.loading.forms import SNAPSHOT, SUFFIX, Form, detect
 from graphsec.loading.json_cursor import Buffer
 
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -55,6 +55,9 @@ def blobs(given: str, limits: Limits, exclude: tuple[str, ...] = ()) -> Iterator
 
 
 def _blob(name: str, data: Buffer, problem: Problem | None) -> Blob:
+    if name.lower().endswith(SUFFIX):
+        # Whatever it holds, it was meant to be one.
+        return Blob(name, data, SNAPSHOT, problem)
     # Both ends tell the form: I10 begins as JSON and ends in container logs.
     return Blob(name, data, detect(head=bytes(data[:_HEAD]) + b"\n" + bytes(data[-_HEAD:])), problem)
 

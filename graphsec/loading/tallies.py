@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from graphsec.loading.documents import Problem
@@ -13,6 +13,7 @@ from graphsec.model.ref import Source
 
 #: Nothing was lost where one of these is told.
 _LOSSLESS = frozenset({"GS-IN-003", "GS-IN-021"})
+_PAGED = "the listing goes on (metadata.continue)"
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class _Tally:
     def reasons(self) -> tuple[str, ...]:
         reasons = [count.reason(code) for code, count in sorted(self.lost.items())]
         if self.paged and not self.listed:
-            reasons.append(f"the listing goes on (metadata.continue) in {self.paged}")
+            reasons.append(f"{_PAGED} in {self.paged}")
         return tuple(reasons)
 
 
@@ -129,28 +130,61 @@ class Tallies:
 
     def coverage(self, counts: Mapping[str, int]) -> Coverage:
         never = {kind for given in self._inputs for kind in given.never}
-        return Coverage(
-            (self._entry(kind, counts.get(kind, 0)) for kind in {*counts, *self._kinds, *never}), tuple(self._inputs)
-        )
+        inputs = tuple(self._inputs)
+        return Coverage((self._entry(kind, counts.get(kind, 0)) for kind in {*counts, *self._kinds, *never}), inputs)
 
     def _entry(self, kind: str, objects: int) -> KindCoverage:
         tally = self._kinds[kind]
         reasons = tally.reasons()
-        if reasons:
-            state = State.PARTIAL
-        elif tally.listed:
-            state = State.COMPLETE if objects else State.EMPTY
-        else:
-            state = State.ASSUMED if objects else State.ABSENT
+        state = _state(objects, lost=bool(reasons), listed=tally.listed)
         return KindCoverage(
             kind=kind,
             objects=objects,
             rejected=tally.rejected,
             state=state,
-            reasons=self._never(kind) if state is State.ABSENT else reasons,
+            reasons=_never(kind, self._inputs) if state is State.ABSENT else reasons,
             sources=tuple(sorted(tally.sources)),
         )
 
-    def _never(self, kind: str) -> tuple[str, ...]:
-        titles = sorted({given.title for given in self._inputs if kind in given.never})
-        return tuple(f"never part of a {title}" for title in titles)
+
+def _state(objects: int, *, lost: bool, listed: bool) -> State:
+    if lost:
+        return State.PARTIAL
+    if listed:
+        return State.COMPLETE if objects else State.EMPTY
+    return State.ASSUMED if objects else State.ABSENT
+
+
+def _never(kind: str, inputs: Iterable[InputForm]) -> tuple[str, ...]:
+    titles = sorted({given.title for given in inputs if kind in given.never})
+    return tuple(f"never part of a {title}" for title in titles)
+
+
+def joined(one: Coverage, other: Coverage, twice: Mapping[str, int]) -> Coverage:
+    """The coverage of two inputs together; ``twice`` counts the objects of each kind that both have."""
+    inputs = tuple(dict.fromkeys((*one.inputs, *other.inputs)))
+    kinds = dict.fromkeys(entry.kind for entry in (*one, *other))
+    return Coverage((_joined(one[kind], other[kind], twice.get(kind, 0), inputs) for kind in kinds), inputs)
+
+
+def _joined(one: KindCoverage, other: KindCoverage, twice: int, inputs: Iterable[InputForm]) -> KindCoverage:
+    objects = one.objects + other.objects - twice
+    listed = any(entry.state in (State.COMPLETE, State.EMPTY) for entry in (one, other))
+    lost = [reason for entry in (one, other) if entry.state is State.PARTIAL for reason in entry.reasons]
+    # Who lists the kind in full makes up for the page of another.
+    lost = list(dict.fromkeys(reason for reason in lost if not (listed and reason.startswith(_PAGED))))
+    state = _state(objects, lost=bool(lost), listed=listed)
+    assumed = [reason for entry in (one, other) if entry.state is State.ASSUMED for reason in entry.reasons]
+    reasons = {
+        State.PARTIAL: tuple(lost),
+        State.ASSUMED: tuple(dict.fromkeys(assumed)),
+        State.ABSENT: _never(one.kind, inputs),
+    }
+    return KindCoverage(
+        kind=one.kind,
+        objects=objects,
+        rejected=one.rejected + other.rejected,
+        state=state,
+        reasons=reasons.get(state, ()),
+        sources=tuple(sorted({*one.sources, *other.sources})),
+    )

@@ -51,6 +51,13 @@ class InputForm:
     path: str
     title: str
     never: tuple[str, ...] = ()
+    #: The snapshot that it was read from in its place, as the user gave it.
+    snapshot: str = ""
+
+    @property
+    def given(self) -> str:
+        """What the command line names."""
+        return self.snapshot or self.path
 
 
 class Coverage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from graphsec.model.ref import Source
+from graphsec.model.ref import Ref, Source
 
 
 class Severity(enum.StrEnum):
@@ -47,6 +47,20 @@ class Diagnostic:
     def is_limit(self) -> bool:
         """True where a limit stopped work (exit 4)."""
         return CODES[self.code].limit
+
+    @classmethod
+    def of(cls, code: str, message: str, source: Source, ref: Ref | None = None) -> Diagnostic:
+        """With the remedy of its code."""
+        return cls(code=code, message=message, source=source, object=str(ref or ""), hint=CODES[code].remedy)
+
+    @classmethod
+    def duplicate(cls, ref: Ref, first: Source, second: Source) -> Diagnostic:
+        return cls.of("GS-IN-022", f"stands twice: {first} and {second}; the last one counts", second, ref)
+
+    def by_place(self) -> tuple[str, int, str, str, str]:
+        """Key of canonical order. Of the order of input nothing is left but what GS-IN-022 says."""
+        source = self.source or Source("", 0)
+        return source.file, source.line, self.code, self.object, self.message
 
     def __str__(self) -> str:
         place = f"{self.source}: " if self.source else ""

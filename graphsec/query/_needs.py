@@ -236,7 +236,7 @@ def _shown(given: InputForm) -> str:
 def _completion(ask: str, needs: Needs, coverage: Coverage) -> str:
     missing = [kind for kind in needs.collected if kind in needs.required or not coverage[kind].objects]
     # A mapping from Python has no path that a command line could name.
-    given = [form.path for form in coverage.inputs if not form.path.startswith("<")]
+    given = dict.fromkeys(form.given for form in coverage.inputs if not form.given.startswith("<"))
     files = " ".join(f"-f {shlex.quote(path)}" for path in (*given, needs.file))
     return "\n".join(
         (

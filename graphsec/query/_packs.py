@@ -18,11 +18,11 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from graphsec._version import __version__
 from graphsec.errors import UsageError
 from graphsec.model.ref import Source
 from graphsec.query._own_file import OwnFile, Strict
 from graphsec.query._saved import PACK_FILE, Folder, SavedQuery, builtin_directory, folder_of, load_each, yaml_files
+from graphsec.version import __version__
 
 GROUP = "graphsec.packs"
 DEFAULT_PACKS = ("reviewer",)

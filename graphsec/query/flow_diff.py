@@ -162,7 +162,7 @@ class FlowDiff:
     @classmethod
     def between(cls, old: World, new: World, namespace: str = "") -> FlowDiff:
         """Named after the inputs of the worlds."""
-        paths = (tuple(form.path for form in world.coverage.inputs) for world in (old, new))
+        paths = (tuple(dict.fromkeys(form.given for form in world.coverage.inputs)) for world in (old, new))
         return cls(old=next(paths), new=next(paths), namespace=namespace)
 
     def command(self) -> str:

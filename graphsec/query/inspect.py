@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphsec.compile import World
-from graphsec.model.coverage import RBAC_KINDS, Coverage, KindCoverage, State
+from graphsec.model.coverage import RBAC_KINDS, Coverage, InputForm, KindCoverage, State
 from graphsec.model.discovery import builtin_kind_groups
 from graphsec.query._answer import Answer
 from graphsec.query._needs import NEEDS, RESOURCES, collect, questions
@@ -94,10 +94,15 @@ def _needed_for(kind: str) -> tuple[str, ...]:
 
 def _notes(coverage: Coverage) -> list[str]:
     return [
-        *(f"input: {given.path} is a {given.title}" for given in coverage.inputs),
+        *(_described(given) for given in coverage.inputs),
         *_answerable(coverage),
         *_completion(coverage),
     ]
+
+
+def _described(given: InputForm) -> str:
+    stored = f", read from the snapshot {given.snapshot}" if given.snapshot else ""
+    return f"input: {given.path} is a {given.title}{stored}"
 
 
 def _answerable(coverage: Coverage) -> list[str]:

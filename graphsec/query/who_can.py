@@ -248,6 +248,9 @@ class _Rows:
             self._found = holding.grants(world.access, world.access.bindings_in(namespace))
         self._found[CLUSTER] = holding.at_cluster
         self._count = self._count_rows()
+        self._requests = {verb: question.target.request(verb) for verb in question.verbs}
+        #: Verbs that ask for a further request, whatever the name.
+        self._create_too = {verb for verb, request in self._requests.items() if needs_create(world, request)}
         self._inert: dict[tuple[str, int, bool], str] = {}
         self._evidence: dict[tuple[int, int], Evidence] = {}
 
@@ -356,22 +359,22 @@ class _Rows:
     def _inert_verb(self, verb: str, scope: str, limited: bool) -> str:
         if verb == "deletecollection" and limited:
             return "deletecollection never has a name (S-33)"
-        return inert_because(self.world, self.question.target.request(verb), scope)
+        return inert_because(self.world, self._requests[verb], scope)
 
     def _unmet(self, subject: Ref, scope: str, proofs: tuple[Evidence, ...], bits: int, limited: bool) -> str:
         """A reason that holds for every verb that has real requests at all."""
-        real = [verb for verb in self._verbs(bits) if not self._inert_verb(verb, scope, limited)]
+        verbs = self._verbs(bits)
         name = self.question.target.name or (proofs[0].rule.names[0] if limited and proofs[0].rule else "")
-        if not real or not all(self._is_conditional(verb, name) for verb in real):
+        conditional = [verb for verb in verbs if verb in self._create_too or (verb == "create" and name)]
+        if not conditional:
+            return ""
+        real = [verb for verb in verbs if not self._inert_verb(verb, scope, limited)]
+        if not real or not {*real} <= {*conditional}:
             return ""
         placed = msgspec.structs.replace(self.question.target, namespace=scope, name=name)
         principals = self.world.principals_of(subject)
         reasons = [unmet_condition(self.world, principals, placed.request(verb)) for verb in real]
         return reasons[0] if all(reasons) else ""
-
-    def _is_conditional(self, verb: str, name: str) -> bool:
-        """Whether a further request may be needed at all: asked before anything is looked up."""
-        return bool(verb == "create" and name) or needs_create(self.world, self.question.target.request(verb))
 
 
 def _with_people(items: Sequence[Access]) -> tuple[Access, ...]:

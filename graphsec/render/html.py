@@ -12,7 +12,6 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 
-from graphsec._version import __version__
 from graphsec.model.coverage import Coverage, State
 from graphsec.model.diagnostic import Diagnostic
 from graphsec.model.ref import Source
@@ -21,6 +20,7 @@ from graphsec.query._answer import Answer
 from graphsec.query._finding import NEW, SUPPRESSED, Finding, FindingRule
 from graphsec.render._findings import FALLING, GATED, STATES, Report, evidence, report, sentence, worst
 from graphsec.render._renderer import Options, Renderer
+from graphsec.version import __version__
 
 if TYPE_CHECKING:
     from graphsec.diagram import Fold

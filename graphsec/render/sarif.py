@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from graphsec._version import __version__
 from graphsec.model.coverage import State
 from graphsec.model.diagnostic import CODES, Severity
 from graphsec.model.ref import Source
@@ -20,6 +19,7 @@ from graphsec.query._finding import SUPPRESSED, UNCHANGED, Finding, FindingRule
 from graphsec.render._findings import GATED, Report, evidence, place, report, sentence, worst
 from graphsec.render._markdown_text import prose
 from graphsec.render._renderer import Options, Renderer
+from graphsec.version import __version__
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "%SRCROOT%"
