@@ -18,6 +18,7 @@ import numpy.typing as npt
 F = TypeVar("F", bound=Hashable)
 Ints = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint64]
+Longs = npt.NDArray[np.int64]
 
 #: A cost that no proof has.
 FAR = 2**30
@@ -196,19 +197,39 @@ class Horn(Generic[F]):
         useful = self.costs_to(goal, relaxed=True) < FAR
         plain = self._plain[light[self._plain] & useful[self.heads[self._plain]]]
         plain = plain[~won[self._tails[plain]]]
-        joint = [clause for clause in self._joint.tolist() if light[clause] and useful[self.heads[clause]]]
-        heads = np.concatenate((self.heads[plain], self.heads[np.array(joint, dtype=np.int64)]))
-        step = _Round(self._tails[plain], [self.body(clause) for clause in joint], np.where(won[heads], goal, heads))
+        joint = self._joint[light[self._joint] & useful[self.heads[self._joint]]]
+        bodies = [self.body(clause) for clause in joint.tolist()]
+        members = np.array([fact for body in bodies for fact in body], dtype=np.int64)
+        sizes = np.array([len(body) for body in bodies], dtype=np.int64)
+        heads = np.where(won[self.heads], goal, self.heads)
         found: list[bool] = []
         for first in range(0, len(starts), _AT_ONCE):
             batch = starts[first : first + _AT_ONCE]
             words = self._seeded(batch)
             # What a chain leads on from has won at once.
             words[goal] |= np.bitwise_or.reduce(words[won], axis=0)
-            while step.taken(words, words):
-                pass
-            found += _bits(words[[goal]], len(batch))[:, 0].tolist()
+            near = self._near(batch, plain, heads, members, sizes, heads[joint])
+            whole = _all_of(near, members, sizes)
+            ours = plain[near[self._tails[plain]]]
+            together = members[np.repeat(whole, sizes)], sizes[whole], heads[joint[whole]]
+            _follow(words, self._tails[ours], heads[ours], *together)
+            found += [
+                bool(words[goal, place // 64] >> np.uint64(place % 64) & np.uint64(1)) for place in range(len(batch))
+            ]
         return found
+
+    def _near(
+        self, batch: Sequence[Sequence[int]], plain: Longs, heads: Ints, members: Longs, sizes: Longs, ends: Ints
+    ) -> npt.NDArray[np.bool_]:
+        """The facts that the batch could have together: no other has a bit to pass on, and most graphs are wide."""
+        near = np.zeros(len(self), dtype=np.bool_)
+        near[[fact for facts in batch for fact in facts]] = True
+        tails, heads = self._tails[plain], heads[plain]
+        while True:
+            new = np.concatenate((heads[near[tails]], ends[_all_of(near, members, sizes)]))
+            if near[new].all():
+                return near
+            near[new] = True
 
     def within(
         self,
@@ -417,6 +438,30 @@ class _Lists:
     def clauses(self, fact: int) -> Iterator[int]:
         """Those that ``fact`` is a premise of, in the order in which they were added."""
         return iter(self._clauses[self._starts[fact] : self._starts[fact + 1]])
+
+
+def _all_of(near: npt.NDArray[np.bool_], members: Longs, sizes: Longs) -> npt.NDArray[np.bool_]:
+    """Of bodies of ``sizes``, whether all members are."""
+    if not len(sizes):
+        return np.zeros(0, dtype=np.bool_)
+    whole: npt.NDArray[np.bool_] = np.logical_and.reduceat(near[members], np.cumsum(sizes) - sizes)
+    return whole
+
+
+def _follow(words: npt.NDArray[np.uint64], tails: Ints, heads: Ints, members: Longs, sizes: Longs, ends: Ints) -> None:
+    """Pass on what each fact has, of several premises what all of them have, until nothing is new."""
+    every = np.concatenate((heads, ends))
+    order = np.argsort(every, kind="stable")
+    targets, runs = np.unique(every[order], return_index=True)
+    begins = np.cumsum(sizes) - sizes
+    while len(targets):
+        values = words[tails]
+        if len(sizes):
+            values = np.concatenate((values, np.bitwise_and.reduceat(words[members], begins)))
+        reached = words[targets] | np.bitwise_or.reduceat(values[order], runs)
+        if np.array_equal(reached, words[targets]):
+            return
+        words[targets] = reached
 
 
 def _by_head(size: int, tails: Ints, heads: Ints, weights: Ints) -> tuple[Ints, Ints, Any]:
