@@ -411,8 +411,8 @@ class TestInspect:
         assert rows[0].endswith(f"GS-IN-020 at {half}/2.json:1")
         assert "who-can can-i what-can matrix bindings" in rows[0]
         assert (
-            "in part: who-can, can-i, what-can, matrix, bindings (ClusterRole partial, ClusterRoleBinding absent)"
-            in run.err
+            "in part: who-can, can-i, what-can, matrix, bindings, verify, suggest, overprivileged, rbac-lint (ClusterRole partial, "
+            "ClusterRoleBinding absent)" in run.err
         )
         assert (
             "to complete it: kubectl get clusterroles,clusterrolebindings,serviceaccounts,namespaces,nodes,pods,"
@@ -428,7 +428,10 @@ class TestInspect:
     def test_without_rbac(self) -> None:
         answer = Inspect().answer(gs.load(FORMS / "cluster-info"))
         assert not answer.complete
-        asked = "who-can, can-i, what-can, matrix, bindings, paths, blast, choke, fix, why-not, graph"
+        asked = (
+            "who-can, can-i, what-can, matrix, bindings, verify, suggest, paths, blast, choke, fix, why-not, overprivileged, "
+            "rbac-lint, access, graph"
+        )
         assert f"cannot be answered: {asked} (not one RBAC object)" in answer.notes
 
     def test_warnings_clear_complete(self, half: Path) -> None:

@@ -57,7 +57,8 @@ def diff(
         target=asked.target if asked else None,
         include_builtin=common.include_builtin,
     )
-    answer = question.answer(before, after)
+    # As the command line names them, not after what a snapshot was made of.
+    answer = replace(question, old=(old,), new=(new,)).answer(before, after)
     doubts = [namespace_or_suggest(common.scope, world) for world in (before, after)]
     answer = session.warned(answer, doubts[1] if all(doubts) else "", asked.warning if asked else "")
     code = session.deliver(answer, common, [_changes_line(answer)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,10 @@ from graphsec.cli._options import Common, with_common
 from graphsec.cli.app import app
 from graphsec.errors import UsageError
 from graphsec.model.text import counted, safe
-from graphsec.query._catalogue import Catalogue
-from graphsec.query._packs import Library, load_library
-from graphsec.query._saved import SavedQuery, builtin_directory, lint, run, test
+
+if TYPE_CHECKING:
+    from graphsec.query._packs import Library
+    from graphsec.query._saved import SavedQuery
 
 queries = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Saved questions: list, show, copy, run, lint, test."
@@ -45,6 +46,8 @@ _Id = Annotated[str, typer.Argument(help="Query id.", show_default=False)]
 
 def _chosen(own: Sequence[str], words: Sequence[str], *, plugins: bool) -> tuple[SavedQuery, ...]:
     """The queries named by id or by pack, all if none is. Raises UsageError with a suggestion."""
+    from graphsec.query._packs import load_library
+
     library = load_library(own, plugins=plugins)
     if not words:
         return library.queries
@@ -69,6 +72,9 @@ def list_queries(
     no_plugins: NoPlugins = False,
 ) -> int:
     """List the saved queries and the packs that they are in."""
+    from graphsec.query._catalogue import Catalogue
+    from graphsec.query._packs import load_library
+
     library = load_library(own, plugins=not no_plugins)
     chosen = library.chosen(names) if names else library.queries
     for pack in library.packs:
@@ -79,6 +85,8 @@ def list_queries(
 @queries.command("show")
 def show(query: _Id, own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
     """Print a query's file."""
+    from graphsec.query._packs import load_library
+
     print(load_library(own, plugins=not no_plugins).query(query).text, end="")
     return 0
 
@@ -91,6 +99,8 @@ def copy(
     no_plugins: NoPlugins = False,
 ) -> int:
     """Start a query of your own from a built-in one."""
+    from graphsec.query._packs import load_library
+
     found = load_library(own, plugins=not no_plugins).query(query)
     path = Path(target or Path(found.source.file).name)
     if path.exists():
@@ -115,6 +125,9 @@ def run_queries(
     given: _Given = [],  # noqa: B006
 ) -> int:
     """Run one query for its findings, or several for a table of how many each finds."""
+    from graphsec.query._catalogue import Catalogue
+    from graphsec.query._saved import run
+
     chosen = _chosen(own, ids, plugins=not no_plugins)
     if given and len(ids) != 1:
         raise UsageError("`--param` goes with one query", help="graphsec query run ID --param name=value")
@@ -133,6 +146,8 @@ def run_queries(
 @queries.command("lint")
 def lint_queries(ids: _Ids = [], own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
     """Check queries without running them, and tell what their conditions cost; exits 1 on remarks."""
+    from graphsec.query._saved import lint
+
     chosen = _chosen(own, ids, plugins=not no_plugins)
     remarks = [f"{query.source}: {query.id}: {remark}" for query in chosen for remark in lint(query)]
     for query in chosen:
@@ -146,6 +161,8 @@ def lint_queries(ids: _Ids = [], own: OwnQueries = [], no_plugins: NoPlugins = F
 @queries.command("test")
 def check_queries(ids: _TestIds = [], own: OwnQueries = [], no_plugins: NoPlugins = False) -> int:  # noqa: B006
     """Run the `expect:` of queries on their fixture worlds; exits 1 on a failure."""
+    from graphsec.query._saved import test
+
     folders = [word for word in ids if is_folder(word)]
     own, ids = [*own, *folders], [word for word in ids if not is_folder(word)]
     named = _chosen(own, ids, plugins=not no_plugins) if ids or not folders else _below(folders, own)
@@ -163,11 +180,15 @@ def check_queries(ids: _TestIds = [], own: OwnQueries = [], no_plugins: NoPlugin
 
 
 def _below(folders: Sequence[str], own: Sequence[str]) -> tuple[SavedQuery, ...]:
+    from graphsec.query._packs import load_library
+
     return load_library(own, plugins=False).chosen((), folders)
 
 
 def _base(query: SavedQuery, own: Sequence[str]) -> Path | None:
     """The folder that holds the query's own file; None for a built-in one without the worlds of a checkout."""
+    from graphsec.query._saved import builtin_directory
+
     for folder in map(Path, own):
         if Path(query.source.file).is_relative_to(folder):
             return folder

@@ -220,7 +220,7 @@ def _(item: RbacFinding, _ref: str, _world: World) -> Found:
     subject = str(item.ref)
     proofs = item.because or (_Stated(item.message, item.source),)
     return Found(
-        key=(item.check, subject, item.message),
+        key=(item.check, subject),
         subject=subject,
         scope=_namespace(subject) or "",
         namespace=_namespace(subject),

@@ -97,7 +97,9 @@ class Diff:
     @classmethod
     def between(cls, old: World, new: World, **given: Any) -> Diff:
         """Named after the inputs of the worlds. Raises UsageError for a check that is not known, or lacks what it is about."""
-        paths = (tuple(form.path for form in world.coverage.inputs) for world in (old, new))
+        paths = (
+            tuple(form.path for form in world.coverage.inputs if not form.path.startswith("--")) for world in (old, new)
+        )
         question = cls(old=next(paths), new=next(paths), **given)
         _diff_checks.validate(question.checks, verbs=bool(question.verbs), target=question.target is not None)
         return question

@@ -28,8 +28,8 @@ class Characters(NamedTuple):
     ranges: Ranges
     negated: bool = False
 
-    def __contains__(self, code: object) -> bool:
-        return any(low <= code <= high for low, high in self.ranges) is not self.negated  # type: ignore[operator]
+    def holds(self, code: int) -> bool:
+        return any(low <= code <= high for low, high in self.ranges) is not self.negated
 
 
 #: Builds the states of a part of a pattern before those that follow it.
@@ -76,7 +76,7 @@ class Regex:
 
     def _step(self, at: frozenset[int], code: int) -> frozenset[int]:
         reads, then = self._states.reads, self._states.then
-        hit = [state for state in at if state >= 0 and (known := reads[state]) is not None and code in known]
+        hit = [state for state in at if state >= 0 and (known := reads[state]) is not None and known.holds(code)]
         return self._closed(tuple(following for state in hit for following in then[state]))
 
     def _closed(self, states: tuple[int, ...]) -> frozenset[int]:
