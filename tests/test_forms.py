@@ -411,7 +411,7 @@ class TestInspect:
         assert rows[0].endswith(f"GS-IN-020 at {half}/2.json:1")
         assert "who-can can-i what-can matrix bindings" in rows[0]
         assert (
-            "in part: who-can, can-i, what-can, matrix, bindings, verify, suggest, overprivileged, rbac-lint (ClusterRole partial, "
+            "in part: who-can, can-i, what-can, matrix, bindings, verify, rbac-lint (ClusterRole partial, "
             "ClusterRoleBinding absent)" in run.err
         )
         assert (
@@ -429,7 +429,7 @@ class TestInspect:
         answer = Inspect().answer(gs.load(FORMS / "cluster-info"))
         assert not answer.complete
         asked = (
-            "who-can, can-i, what-can, matrix, bindings, verify, suggest, paths, blast, choke, fix, why-not, overprivileged, "
+            "who-can, can-i, what-can, matrix, bindings, verify, paths, blast, choke, fix, why-not, overprivileged, "
             "rbac-lint, access, graph"
         )
         assert f"cannot be answered: {asked} (not one RBAC object)" in answer.notes

@@ -18,6 +18,7 @@ from test_docs import terminal
 
 import graphsec as gs
 from graphsec.cli import _all
+from graphsec.cli._arguments import COMMANDS
 from graphsec.cli.app import app
 from graphsec.model.attack import ASSUMPTIONS, Example, Rule
 from graphsec.model.diagnostic import CODES, Code
@@ -168,8 +169,8 @@ def _shared_flags() -> Iterator[str]:
 def _all_commands() -> Iterator[tuple[str, Any]]:
     assert _all.__name__
     root: Any = typer.main.get_command(app)
-    # Groups come last and sorted: which was imported first must not matter.
-    ordered = sorted(root.commands.items(), key=lambda pair: pair[0] if hasattr(pair[1], "commands") else "")
+    # Groups come last: which was imported first must not matter.
+    ordered = sorted(root.commands.items(), key=lambda pair: (hasattr(pair[1], "commands"), COMMANDS.index(pair[0])))
     for name, command in ordered:
         inner = getattr(command, "commands", {})
         yield from ((f"{name} {sub}", found) for sub, found in inner.items())

@@ -122,7 +122,6 @@ NEEDS = {
     "matrix": _RBAC,
     "bindings": _RBAC,
     "verify": _RBAC,
-    "suggest": _RBAC,
     "paths": _ATTACK,
     "blast": _ATTACK,
     "choke": _ATTACK,

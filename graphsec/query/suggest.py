@@ -85,7 +85,7 @@ def suggestion(world: World, usage: Usage, subject: Ref | None = None, preset: P
     """
     if preset not in PRESETS:
         raise UsageError(f"unknown preset `{preset}`", help=f"presets: {', '.join(PRESETS)}")
-    require(world, "suggest")
+    require(world, "what-can")
     plan = _Plan(world, usage, subject, preset)
     return plan.suggestion()
 
