@@ -182,6 +182,25 @@ def test_subjects_of_bindings() -> None:
     assert sorted(found.subjects, key=lambda subject: found.ranks[found.id_of(subject)]) == [G, S_A, S_B, U]
 
 
+def test_a_subject_spelled_alike_is_one_for_each_scope() -> None:
+    """S-41: what many bindings name is looked at once, and an account without a namespace once in each."""
+    objects = [role("r", reads("pods"))]
+    objects += [binding(f"b{at}", "r", account("s"), user("u"), namespace=scope) for at, scope in enumerate("abab")]
+    found = index(objects)
+    assert {each.ref.name: each.subjects for each in found.bindings} == {
+        "b0": (S_A, U),
+        "b1": (S_B, U),
+        "b2": (S_A, U),
+        "b3": (S_B, U),
+    }
+    assert sorted(found.subjects, key=ref_order) == [S_A, S_B, U]
+
+
+def test_accounts_of_one_scope_are_told_apart() -> None:
+    objects = [role("r", reads("pods")), binding("b", "r", account("s"), account("t"), namespace="a")]
+    assert index(objects).bindings[0].subjects == (S_A, gs.Ref("ServiceAccount", "t", "a"))
+
+
 def test_bindings_of_a_subject() -> None:
     """S-03: at cluster scope everywhere, and those of the namespace; only where their role is there (S-02)."""
     found = index(HELD)
@@ -196,13 +215,26 @@ def test_bindings_of_a_subject() -> None:
         assert set(every) == {at for namespace in ("", "a", "b") for at in found.held(subject, namespace)}
 
 
-def test_all_bindings_are_in_the_order_of_the_input() -> None:
+def test_all_bindings_are_ascending() -> None:
     """Of several scopes too."""
     objects = [role("r", reads("pods"))]
     objects += [binding(f"b{at}", "r", user("u"), namespace=namespace) for at, namespace in enumerate("baab")]
     found = index([*objects, binding("c", "r", user("u"))])
     assert found.all_held(U) == sorted(found.all_held(U))
     assert len(found.all_held(U)) == 5
+
+
+def test_a_role_of_the_name_of_an_aggregated_one_is_its_own() -> None:
+    aggregated = role("r", aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"to": "r"}}]})
+    objects = [
+        aggregated,
+        role("base", reads("pods"), metadata={"labels": {"to": "r"}}),
+        {**aggregated, **role("r", reads("jobs"), namespace="a")},
+    ]
+    roles = index(objects).roles
+    assert [rule.resources for rule in roles[gs.Ref("ClusterRole", "r")].rules] == [("pods",)]
+    assert [rule.resources for rule in roles[gs.Ref("Role", "r", "a")].rules] == [("jobs",)]
+    assert roles[gs.Ref("Role", "r", "a")].rule_origins == ()
 
 
 @pytest.mark.parametrize(
@@ -299,6 +331,48 @@ def test_lines_of_rules(tmp_path: Path) -> None:
     }
 
 
+_HEAD = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
+_PODS, _NODES = (f"{{apiGroups: [''], resources: [{word}], verbs: [get]}}" for word in ("pods", "nodes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Written by hand and replaced by what is selected: the lines of that.
+        (
+            (f"{_HEAD}metadata: {{name: r}}\naggregationRule: {{clusterRoleSelectors: [{{matchLabels: {{to: r}}}}]}}\nrules:\n"
+            f"- {_NODES}\n---\n{_HEAD}metadata: {{name: base, labels: {{to: r}}}}\nrules:\n- {_PODS}\n"),
+            [("pods", 12)],
+        ),
+        # Written by hand as it is selected: its own.
+        (
+            (f"{_HEAD}metadata: {{name: r}}\naggregationRule: {{clusterRoleSelectors: [{{matchLabels: {{to: r}}}}]}}\nrules:\n"
+            f"- {_PODS}\n---\n{_HEAD}metadata: {{name: base, labels: {{to: r}}}}\nrules:\n- {_PODS}\n"),
+            [("pods", 6)],
+        ),
+        # The first rule on the line of the object.
+        (
+            f"{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: r}}, rules: [{_PODS},\n {_NODES}]}}\n",
+            [("pods", 1), ("nodes", 2)],
+        ),
+        # In a cycle, from a role that holds the rule and does not write it: the line of that role.
+        (
+            (f"{_HEAD}metadata: {{name: r, labels: {{of: r}}}}\naggregationRule: {{clusterRoleSelectors: [{{matchLabels: {{of: s}}}}, "
+            f"{{matchLabels: {{of: base}}}}]}}\n---\n{_HEAD}metadata: {{name: s, labels: {{of: s}}}}\n"
+            f"aggregationRule: {{clusterRoleSelectors: [{{matchLabels: {{of: r}}}}]}}\n---\n"
+            f"{_HEAD}metadata: {{name: base, labels: {{of: base}}}}\nrules:\n- {_PODS}\n"),
+            [("pods", 6)],
+        ),
+    ],
+)  # fmt: skip
+def test_lines_of_unusual_rules(text: str, expected: list[tuple[str, int]], tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    found = gs.load(path).access.roles[gs.Ref("ClusterRole", "r")]
+    read = [(rule.resources[0], source.line) for rule, source in zip(found.rules, found.rule_sources, strict=True)]
+    assert read == expected
+
+
 # -- aggregation -------------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +452,30 @@ def test_roles_that_select_each_other_settle() -> None:
     assert origin(found, "b", gs.PolicyRule.from_mapping(reads("nodes"))) == "a"
 
 
+def test_roles_whose_order_alternates_are_named() -> None:
+    """S-51: the controller would rewrite them for ever; the set is the same in each round."""
+    found = aggregate(
+        {
+            "a": stored(to="p", selects=("q",)),
+            "b": stored("nodes", to="q", selects=("r", "p")),
+            "c": stored("jobs", to="r", selects=("p",)),
+        }
+    )
+    assert found.unsettled == ("a", "b", "c")
+    assert [{*names} for names in resources(found).values()] == [{"nodes", "jobs"}] * 3
+
+
+def test_the_search_for_an_origin_ends_in_a_cycle() -> None:
+    found = aggregate(
+        {
+            "top": stored(selects=("a",)),
+            "a": stored("pods", to="a", selects=("b",)),
+            "b": stored("nodes", to="b", selects=("a",)),
+        }
+    )
+    assert origin(found, "top", gs.PolicyRule.from_mapping(reads("nodes"))) == "b"
+
+
 def test_rules_of_a_server_count_as_they_are() -> None:
     """S-52: if all that the role depends on was read there too; then a difference is named."""
     base, other = stored("pods", to="top", live=True), stored("nodes", to="top", live=True)
@@ -409,6 +507,8 @@ def test_rules_of_a_server_count_as_they_are() -> None:
     )
     assert resources(round_trip) == {"a": ["pods"], "b": ["nodes"]}
     assert round_trip.drifted == ("a", "b")
+    drifting = {name: stored("jobs", selects=("top",), live=True) for name in "gbhadcfe"}
+    assert aggregate({"base": base, **drifting}).drifted == tuple("abcdefgh")
 
 
 def test_random_levels_are_the_reference() -> None:

@@ -15,6 +15,7 @@ import pytest
 import graphsec as gs
 from graphsec.algebra import expressions
 from graphsec.algebra.blocks import AddressSet
+from graphsec.algebra.calico_selectors import parse_selector
 from graphsec.algebra.expressions import (
     EVERYTHING,
     NOTHING,
@@ -42,6 +43,7 @@ from graphsec.model.policy import (
     Direction,
     Domains,
     Endpoints,
+    Nodes,
     Peer,
     Service,
     Tier,
@@ -119,11 +121,11 @@ def test_a_selector_reads_pods_unless_told_otherwise() -> None:
 
 def test_the_order_and_repetition_of_values_mean_nothing() -> None:
     """Equal selectors are one, and so are their classes."""
-    one_way, other_way = (
-        of_selector(msgspec.convert({"matchExpressions": [expression(operator, *values)]}, LabelSelector))
-        for operator, values in (("In", "ab"), ("In", "bab"))
-    )
-    assert one_way == other_way == LabelTest("k", Operator.IN, ("a", "b"))
+    values = "gbhadcfe"
+    for spelled in (values, values[::-1], values + values):
+        read = msgspec.convert({"matchExpressions": [expression("In", *spelled)]}, LabelSelector)
+        calico = parse_selector("k in {" + ", ".join(f"'{value}'" for value in spelled) + "}")
+        assert of_selector(read) == calico == LabelTest("k", Operator.IN, tuple("abcdefgh"))
 
 
 def label(key: str, *values: str, field: Field = Field.OWN, operator: Operator | None = None) -> LabelTest:
@@ -215,6 +217,9 @@ OWN_EXPRESSIONS = (
     label("app"),
     label("app", "web"),
     label("app", "web", "nobody"),
+    label("app", "web", "api"),
+    label("app", "api", "web"),
+    label("app", "b", "p", operator=Operator.CONTAINS),
     label("app", "nobody"),
     label("tier", "ack", operator=Operator.CONTAINS),
     Not(label("app", "web")),
@@ -270,7 +275,8 @@ def universe(extra: int = 0) -> Universe:
 
 
 def item(api: str, kind: str, name: str, namespace: str = "", labels: Any = None, **fields: Any) -> Object:
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": labels or {}}
+    metadata = {"name": name}
+    metadata |= ({"namespace": namespace} if namespace else {}) | ({"labels": labels} if labels else {})
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **fields}
 
 
@@ -416,6 +422,10 @@ SERVED = [
     pod("web", "south", {"app": "web", "v": "1"}),
     service("web", "east", {"app": "web", "v": "1"}),
     service("web", "south", {"app": "web"}),
+    pod("other", "west", {"app": "other"}),
+    # In front of the others of its name, and of other pods.
+    service("web", "a-first", {"app": "other"}),
+    service("web", "west", {"app": "other"}),
     service("outside", "east", None),
     service("none", "east", {}),
     {**service("bare", "east", {}), "spec": None},
@@ -436,6 +446,7 @@ def served() -> Universe:
         (Service(name="web", namespace="east"), ["east/web"]),
         (Service(name="web"), ["east/web"]),
         (Service(name="web", namespace="south"), ["south/web"]),
+        (Service(name="web", namespace="west"), ["west/other"]),
         (Service(name="outside"), []),
         (Service(name="none"), []),
         (Service(name="bare"), []),
@@ -697,3 +708,203 @@ def test_rules_are_named_with_their_lines(tmp_path: Any) -> None:
 
 def gather(path: Any) -> Policies:
     return Flows(gs.load(path).cluster, UPSTREAM).policies
+
+
+def test_a_rule_of_an_input_without_lines_stands_at_its_policy() -> None:
+    found = flows([network_policy("p", ingress=[{}, {}])]).policies
+    assert [placed.rule_source(direction, rule) for placed, direction, rule in found.rules()] == [
+        found.placed[0].source
+    ] * 2
+
+
+def test_policies_of_equal_order_and_name_stand_by_namespace() -> None:
+    """CA-05; one without a namespace first."""
+    objects = [
+        item("projectcalico.org/v3", "NetworkPolicy", "a", namespace, spec={"order": 1, "selector": "all()"})
+        for namespace in ("south", "east")
+    ]
+    found = flows([*objects, global_policy("a", "", 1)]).policies
+    assert [policy.ref.namespace for policy in found.placed] == [None, "east", "south"]
+
+
+def test_policies_that_are_equal_but_for_their_kind_stand_by_it() -> None:
+    """Whatever the order of the input: Calico's own policy may bear the name under which it reads a NetworkPolicy."""
+    calico = item(
+        "projectcalico.org/v3", "NetworkPolicy", "knp.default.x", "east", spec={"order": 1000, "selector": "all()"}
+    )
+    objects = [calico, network_policy("x")]
+    orders = [[str(policy.ref) for policy in flows(given).policies.placed] for given in (objects, objects[::-1])]
+    assert orders[0] == orders[1]
+
+
+# -- what of an endpoint policies read --------------------------------------------------------------------------------------
+
+
+def calico_policy(*rules: Object, **spec: Any) -> Object:
+    direction = {"types": ["Ingress", "Egress"], "ingress": list(rules), "egress": list(rules)}
+    return item("projectcalico.org/v3", "GlobalNetworkPolicy", "p", spec={**direction, **spec})
+
+
+def test_what_policies_read_of_an_endpoint() -> None:
+    """Every label, port name and block that any part of a policy says, and nothing else: classes are told apart by these."""
+    peers = [
+        {"namespaceSelector": {"matchLabels": {"peer-ns": "a"}}, "podSelector": {"matchLabels": {"peer": "a"}}},
+        {"ipBlock": {"cidr": "10.0.0.0/8"}},
+    ]
+    named = {"protocol": "TCP", "port": "web"}
+    allowed = {
+        "action": "Allow",
+        "protocol": "TCP",
+        "source": {"selector": "has(src)", "notSelector": "has(notsrc)"},
+        "destination": {"selector": "has(dst)", "notSelector": "has(notdst)", "ports": [8080], "notPorts": ["admin"]},
+    }
+    found = flows(
+        [
+            pod("web", "east", {"app": "web", "unread": "1"}),
+            service("served", "east", {"behind": "a"}),
+            network_policy("np", podSelector={"matchLabels": {"subject": "a"}}, ingress=[{"from": peers, "ports": [named]}]),
+            calico_policy(allowed, selector="has(global)", namespaceSelector="has(team)", serviceAccountSelector="has(role)"),
+        ]
+    )._vocabulary  # fmt: skip
+    # What an ingress rule says of its destination narrows the policy's own pods.
+    narrowed = {"action": "Allow", "destination": {"selector": "has(narrow)"}}
+    rule = calico_policy(selector="all()", types=["Ingress"], ingress=[narrowed], egress=[])
+    assert flows([rule])._vocabulary.own == {"narrow"}
+    assert found.own == {"subject", "peer", "src", "notsrc", "dst", "notdst", "global"}
+    assert found.account == {"role"}
+    assert found.names == {"web", "admin"}
+    assert found.blocks == (AddressSet.cidr("10.0.0.0/8"),)
+    assert not found.node_labels
+    assert found.ordinals is None
+    assert {str(ports) for ports in found.ports} >= {"TCP 8080"}
+
+
+def test_labels_of_services_and_blocks_of_sets_are_read_where_a_policy_may_mean_them() -> None:
+    """A rule with `services` reads what services select; a selector of an entity may be an address set's (CA-12)."""
+    objects = [service("served", "east", {"behind": "a"}), network_set("one", "east", "10.1.0.0/16", set="one")]
+    plain = flows([*objects, network_policy("np", ingress=[{"from": [{"podSelector": {"matchLabels": {"a": "b"}}}]}])])
+    assert plain._vocabulary.own == {"a"}
+    assert plain._vocabulary.blocks == ()
+    by_service = {"action": "Allow", "destination": {"services": {"name": "served", "namespace": "east"}}}
+    assert flows(
+        [*objects, calico_policy(by_service, selector="all()", types=["Egress"], ingress=[])]
+    )._vocabulary.own == {"behind"}
+    by_set = {"action": "Allow", "source": {"selector": "has(set)"}}
+    for others in (
+        [],
+        [network_policy("after")],
+        [network_policy("after", ingress=[{"from": [{"podSelector": {"matchLabels": {"a": "b"}}}]}])],
+    ):
+        found = flows([*objects, calico_policy(by_set, selector="all()", order=1), *others])
+        assert found._vocabulary.blocks == (AddressSet.cidr("10.1.0.0/16"),)
+
+
+@pytest.mark.parametrize(
+    ("selector", "ordinals"),
+    [
+        ({"app": "db"}, None),
+        ({"statefulset.kubernetes.io/pod-name": "db-1", "app": "db"}, {"db-1"}),
+        ({"apps.kubernetes.io/pod-index": "2"}, {"2"}),
+    ],
+)
+def test_replicas_that_policies_tell_apart(selector: dict[str, str], ordinals: set[str] | None) -> None:
+    """R-05: by the labels that a StatefulSet gives each pod."""
+    found = flows([network_policy("np", podSelector={"matchLabels": selector})])
+    assert found._vocabulary.ordinals == ordinals
+
+
+def node(name: str, address: str, **labels: str) -> Object:
+    return item("v1", "Node", name, labels=labels, status={"addresses": [{"type": "InternalIP", "address": address}]})
+
+
+def test_nodes_by_their_labels() -> None:
+    """A-08, R-20: certainly those with the labels; those whose object is not in the input may have them."""
+    to = {"action": "Allow", "to": [{"nodes": {"matchLabels": {"role": "a"}}}]}
+    spec = {"priority": 1, "subject": {"namespaces": {}}, "egress": [to]}
+    policy = item("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", "p", spec=spec)
+    host = pod("host", "east", address="192.0.2.3", hostNetwork=True, nodeName="unseen")
+    loaded = flows(
+        [node("a", "192.0.2.1", role="a"), node("b", "192.0.2.2", role="b"), host, pod("web", "east"), policy]
+    )
+    found = loaded.universe
+    assert loaded._vocabulary.node_labels
+    extent = found.extent(Nodes(labels=label("role", "a")), GLOBAL)
+    [own], [unseen] = found.node_classes["a"], found.host_classes[found.host_pods[0]]
+    assert found.masks.ids(extent.must).tolist() == [own]
+    assert found.masks.ids(extent.may).tolist() == sorted([own, unseen])
+    # A peer that may mean more than it certainly does, beside one that is exact.
+    exact = Peer(terms=(Endpoints(labels=NOTHING),))
+    peers = found.peers((exact, Peer(terms=(Nodes(labels=label("role", "a")),))), GLOBAL)
+    assert (peers.must, peers.may) == (extent.must, extent.may)
+
+
+def test_a_block_of_sets_may_hold_what_has_no_address() -> None:
+    """CA-12, N-12d: pods that are meant by their labels, and those that may be at an address of the set."""
+    spec = {"selector": "all()", "types": ["Ingress"], "ingress": [calico_rule("has(set)")]}
+    found = flows(
+        [
+            pod("lost", "east"),
+            pod("labelled", "east", {"set": "x"}, address="192.0.2.1"),
+            network_set("one", "east", "10.1.0.0/16", set="one"),
+            item("projectcalico.org/v3", "GlobalNetworkPolicy", "reads", spec=spec),
+        ]
+    ).universe
+    extent = found.extent(Endpoints(labels=label("set"), sets=True), EAST)
+    for mask, pods in ((extent.must, ["east/labelled"]), (extent.may, ["east/labelled", "east/lost"])):
+        numbers = found.masks.ids(mask).tolist()
+        assert pods_in(found, [number for number in numbers if number < found.pods]) == pods
+        assert any(number >= found.outside for number in numbers)
+    without_pods = found.extent(Endpoints(labels=label("set"), sets=True, pods=False), EAST)
+    assert [n for n in found.masks.ids(without_pods.must).tolist() if n < found.pods] == []
+
+
+def test_namespaces_of_finished_pods_and_without_pods_are_known() -> None:
+    """N-18a: a question may name them."""
+    done = pod("done", "over")
+    done["status"] = {"phase": "Succeeded"}
+    found = flows([done, pod("web", "here"), item("v1", "Namespace", "bare", labels={"team": "z"})]).universe
+    assert [name for name in found.namespaces if "{" not in name] == ["bare", "here", "over"]
+    assert found.unlabelled == ["here"]
+    many = [pod("web", name) for name in ("z", "b", "m", "c", "y", "a")]
+    assert flows(many).universe.unlabelled == ["a", "b", "c", "m", "y", "z"]
+    assert found.namespace_labels("bare") == {"team": "z", NAME_LABEL: "bare"}
+
+
+def test_a_pod_without_an_address_may_be_of_either_family() -> None:
+    """N-12d, N-20: where there is IPv6, every IPv4 address is not every address."""
+    peers = [{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "2001:db8::/32"}}]
+    found = flows([pod("lost", "east"), network_policy("np", ingress=[{"from": peers}])]).universe
+    extent = found.extent(Addresses(blocks=AddressSet.cidr("0.0.0.0/0")), EAST)
+    must, may = (
+        pods_in(found, [number for number in found.masks.ids(mask).tolist() if number < found.pods])
+        for mask in (extent.must, extent.may)
+    )
+    assert (must, may) == ([], ["east/lost"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "accepted"),
+    [
+        ("k", "v", YES),
+        ("k", "", YES),
+        ("k", "v" * 63, YES),
+        ("k", "v" * 64, NO),
+        ("k" * 63, "v", YES),
+        ("k" * 64, "v", NO),
+        ("x.io/k", "v", YES),
+        ("x.io/" + "k" * 63, "v", YES),
+        ("X.io/k", "v", NO),
+        ("/k", "v", NO),
+        ("x.io/", "v", NO),
+        ("a/b/k", "v", NO),
+        ("", "v", NO),
+        ("-k", "v", NO),
+        ("k", "v-", NO),
+        ("k", "a/b", NO),
+    ],
+)
+def test_what_the_api_server_takes_for_a_label(key: str, value: str, accepted: bool) -> None:
+    """N-07b: in matchLabels and in expressions."""
+    for selector in ({"matchLabels": {key: value}}, {"matchExpressions": [expression("In", value, key=key)]}):
+        loaded = gs.load({"apiVersion": "v1", "kind": "List", "items": [network_policy("np", podSelector=selector)]})
+        assert ("GS-IN-024" not in {found.code for found in loaded.diagnostics}) is accepted
