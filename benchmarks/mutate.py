@@ -1,4 +1,4 @@
-"""Mutation testing of what decides access and selection: ``python -m benchmarks.mutate [--markdown] [WORD...]``.
+"""Mutation testing of what decides access and selection: ``python -m benchmarks.mutate [WORD...]``.
 
 The tests are imported once. Each mutant is a fork of that process in which one function has other code, and the tests that
 enter the function run until the first fails.
@@ -236,6 +236,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="only mutants whose name has one of the words")
     arguments = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # The order of sets is part of what a mutant does.
+        os.execve(  # noqa: S606
+            sys.executable,
+            [sys.executable, "-m", "benchmarks.mutate", *arguments.words],
+            os.environ | {"PYTHONHASHSEED": "0"},
+        )
     plugin = Mutation(arguments.words)
     options = ["-o", "addopts=", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:terminal", "--assert=plain"]
     code = pytest.main([*options, *(str(_ROOT / "tests" / name) for name in TESTS)], plugins=[plugin])
