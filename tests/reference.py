@@ -167,13 +167,19 @@ def breakdown(rule: Rule) -> Iterator[Rule]:
             yield {"verbs": [verb], "nonResourceURLs": [url]}
 
 
+def resource_covers(owner: Rule, word: str) -> bool:
+    """The whole word, or as a subresource of any resource; a word that ends in a slash is one like others."""
+    _, slash, subresource = word.partition("/")
+    return has(owner, "resources", word) or (bool(slash) and f"*/{subresource}" in items(owner, "resources"))
+
+
 def rule_covers(owner: Rule, atom: Rule) -> bool:
     """A wildcard in the atom is a plain word here: only the owner's wildcard covers it."""
     names = items(owner, "resourceNames")
     return (
         all(has(owner, "verbs", verb) for verb in items(atom, "verbs"))
         and all(has(owner, "apiGroups", group) for group in items(atom, "apiGroups"))
-        and all(resource_matches(owner, *word.partition("/")[::2]) for word in items(atom, "resources"))
+        and all(resource_covers(owner, word) for word in items(atom, "resources"))
         and all(
             any(url_matches(p, url) for p in items(owner, "nonResourceURLs")) for url in items(atom, "nonResourceURLs")
         )

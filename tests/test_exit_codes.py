@@ -1,14 +1,24 @@
-"""The table of exit codes, one test per code and command (D5)."""
+"""The table of exit codes, one test per code and command (D5).
+
+A command has a row in one of the tables: ``_ASKED`` of what an RBAC input answers, ``_FLOWS`` of what pods answer,
+``_COMPARED`` of what takes two inputs, ``_PLAIN`` of what takes none. Each row is tested for every code that it can end with; the words that
+end a command with 1 stand beside it in ``_FOUND``.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from conftest import ROOT, WORLD, Graphsec
 
-from graphsec.cli import _session
+from graphsec.cli import _all, _session
+from graphsec.cli.app import app
 
 #: Broken in one of two documents, and too deep in one of two.
 _BAD = WORLD + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: [}\n"
@@ -16,19 +26,45 @@ _DEEP = WORLD + f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec: {
 _WITHOUT_RBAC = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b}\n"
 _ROLES_ONLY = WORLD.partition("---\n")[0]
 
-_ASKED = {
+#: Of these, everything that they need is RBAC objects.
+_ACCESS = {
     "who-can": "who-can get secrets",
     "can-i": "can-i get pods --as olga -n prod",
     "what-can": "what-can user:olga",
     "matrix": "matrix secrets",
     "bindings": "bindings --role operator",
+    "rbac lint": "rbac lint",
+    "query run": "query run GS-Q-001",
+    "verify": "verify --audit-log audit.json",
+}
+_ATTACKS = {
+    "paths": "paths user:olga",
+    "why-not": "why-not user:olga cluster-admin",
+    "blast": "blast user:olga",
+    "choke": "choke cluster-admin",
+    "fix": "fix user:olga secrets:all",
+    "graph": "graph",
     "overprivileged": "overprivileged",
     "access": "access",
-    "rbac lint": "rbac lint",
-    "inspect": "inspect",
 }
-#: ``inspect`` tells what is there, so it answers whatever there is.
-_NEEDS_RBAC = sorted({*_ASKED} - {"inspect"})
+#: These tell what is there, so they answer whatever there is.
+_WHATEVER = {
+    "inspect": "inspect",
+    "export": "export graphml",
+    "check": "check --exit-zero",
+    "snapshot": "snapshot --out gsx=world.gsx",
+}
+_ASKED = {**_ACCESS, **_ATTACKS, **_WHATEVER}
+_NEEDS_RBAC = {**_ACCESS, **_ATTACKS}
+_FLOWS = {
+    "reach": "reach shop/frontend",
+    "explain": "explain shop/frontend shop/postgres --port 5432",
+    "exposed": "exposed",
+    "entry-points": "entry-points",
+    "policy lint": "policy lint",
+    "policy synthesize": "policy synthesize",
+}
+_COMPARED = ("diff",)
 _PLAIN = (
     "explain GS-IN-001",
     "schema answer",
@@ -36,10 +72,44 @@ _PLAIN = (
     "completion bash",
     "doctor",
     "version",
+    "rules list",
+    "rules explain pod-exec",
+    "config show",
+    "query list",
+    "query show GS-Q-001",
+    "query copy GS-Q-001",
+    "query lint",
+    "query test GS-Q-001",
     "--version",
     "--help",
     "",
 )
+_SHOP = ROOT / "fixtures" / "shop"
+#: Everything that reads an input, with one that it answers.
+_LOADED = {
+    **{name: f"{row} -f world.yaml" for name, row in _ASKED.items()},
+    **{name: f"{row} -f {_SHOP}" for name, row in _FLOWS.items()},
+    "diff": f"diff {_SHOP} {_SHOP}",
+}
+
+
+def _commands() -> set[str]:
+    """Every command that the tables have, groups with what they group."""
+    words = [" ".join(row.split()[: 2 if row.startswith(("config", "query", "rules")) else 1]) for row in _PLAIN]
+    return {*_ASKED, *_FLOWS, *_COMPARED, *(word for word in words if word and not word.startswith("-"))}
+
+
+def _leaves(group: Any, prefix: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _leaves(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name
+
+
+def test_every_command_has_a_row() -> None:
+    assert _all.__name__
+    assert set(_leaves(typer.main.get_command(app))) == _commands()
 
 
 @pytest.fixture
@@ -47,6 +117,18 @@ def inputs(world: Path) -> Path:
     folder = world.parent
     for name, text in {"bad": _BAD, "deep": _DEEP, "pods": _WITHOUT_RBAC, "roles": _ROLES_ONLY, "empty": ""}.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    event = {
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "stage": "ResponseComplete",
+        "verb": "delete",
+        "requestURI": "/api/v1/namespaces/prod/secrets/db",
+        "user": {"username": "olga", "groups": ["system:authenticated"]},
+        "objectRef": {"resource": "secrets", "namespace": "prod", "name": "db", "apiVersion": "v1"},
+        "annotations": {"authorization.k8s.io/decision": "forbid"},
+        "stageTimestamp": "2026-11-01T00:00:00Z",
+    }
+    (folder / "audit.json").write_text(json.dumps(event), encoding="utf-8")
     (folder / "cut.json").write_text('{"apiVersion": "v1", "kind": "List", "items": [', encoding="utf-8")
     return folder
 
@@ -60,8 +142,10 @@ class TestAnswered:
     @pytest.mark.parametrize("command", _PLAIN)
     def test_0_without_input(self, graphsec: Graphsec, command: str) -> None:
         run = graphsec(command)
-        assert (run.code, run.err) == (0, "")
-        assert run.out
+        # The packs are told beside the list.
+        assert (run.code, run.err if command != "query list" else "") == (0, "")
+        # Nothing to remark on is nothing to say.
+        assert run.out or command == "query lint"
 
     @pytest.mark.parametrize("command", [*_ASKED, *(word for word in map(str.split, _PLAIN) if len(word) > 1)])
     def test_0_help(self, graphsec: Graphsec, command: str | list[str]) -> None:
@@ -171,6 +255,14 @@ class TestUsage:
         assert "error: " in run.err
 
 
+# `version` answers before anything is read.
+@pytest.mark.parametrize("command", sorted(_commands() - {"version"}))
+def test_2_for_a_flag_that_is_none(graphsec: Graphsec, command: str) -> None:
+    run = graphsec(f"{command} --nonsense")
+    assert (run.code, run.out) == (2, "")
+    assert "--nonsense" in run.err
+
+
 @pytest.mark.usefixtures("inputs")
 class TestInput:
     @pytest.mark.parametrize("command", _ASKED)
@@ -186,8 +278,9 @@ class TestInput:
         assert (run.code, run.out) == (3, "")
         assert "kubectl get clusterroles" in run.err
 
-    def test_inspect_answers_without_rbac(self, graphsec: Graphsec) -> None:
-        assert graphsec("inspect -f pods.yaml").code == 0
+    @pytest.mark.parametrize("command", _WHATEVER)
+    def test_0_without_rbac(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_ASKED[command]} -f pods.yaml").code == 0
 
     @pytest.mark.parametrize("command", _ASKED)
     def test_3_strict(self, graphsec: Graphsec, command: str) -> None:
@@ -196,10 +289,10 @@ class TestInput:
 
     @pytest.mark.parametrize("command", _NEEDS_RBAC)
     def test_3_fail_on_incomplete(self, graphsec: Graphsec, command: str) -> None:
+        """What an attack needs besides RBAC is not in the input."""
         assert graphsec(f"{_ASKED[command]} -f roles.yaml --fail-on-incomplete").code == 3
-        # Without pods and nodes an attack graph is not whole.
-        lacking = 3 if command in ("access", "overprivileged") else 0
-        assert graphsec(f"{_ASKED[command]} -f world.yaml --fail-on-incomplete").code == lacking
+        whole = graphsec(f"{_ASKED[command]} -f world.yaml --fail-on-incomplete")
+        assert whole.code == (0 if command in _ACCESS else 3)
 
 
 @pytest.mark.usefixtures("inputs")
@@ -225,18 +318,18 @@ class TestLimits:
 
 @pytest.mark.usefixtures("inputs")
 class TestFailures:
-    @pytest.mark.parametrize("command", _ASKED)
+    @pytest.mark.parametrize("command", [*_LOADED.values()], ids=[*_LOADED])
     def test_5_internal_error(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
         monkeypatch.setattr(_session, "load", _raiser(RuntimeError("secret")))
         monkeypatch.setattr("tempfile.tempdir", str(Path.cwd()))
-        run = graphsec(f"{_ASKED[command]} -f world.yaml --exit-zero")
+        run = graphsec(f"{command} --exit-zero")
         assert (run.code, run.out) == (5, "")
         assert "secret" not in run.err
 
-    @pytest.mark.parametrize("command", _ASKED)
+    @pytest.mark.parametrize("command", [*_LOADED.values()], ids=[*_LOADED])
     def test_130_interrupted(self, graphsec: Graphsec, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
         monkeypatch.setattr(_session, "load", _raiser(KeyboardInterrupt()))
-        run = graphsec(f"{_ASKED[command]} -f world.yaml")
+        run = graphsec(command)
         assert run == (130, "", "")
 
 
@@ -248,22 +341,12 @@ def _raiser(error: BaseException) -> object:
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
-@pytest.mark.parametrize("command", _NEEDS_RBAC)
+@pytest.mark.parametrize("command", sorted({*_ACCESS} - {"query run", "verify"}))
 def test_pictures_of_every_question(graphsec: Graphsec, world: Path, command: str) -> None:
     run = graphsec(f"{_ASKED[command]} -f {world} --out svg=a.svg --out png=a.png")
     assert run.code == 0
     assert (world.parent / "a.svg").read_bytes().lstrip().startswith(b"<?xml")
     assert (world.parent / "a.png").read_bytes().startswith(b"\x89PNG")
-
-
-_FLOWS = {
-    "reach": "reach shop/frontend",
-    "explain": "explain shop/frontend shop/postgres --port 5432",
-    "exposed": "exposed",
-    "policy lint": "policy lint",
-    "policy synthesize": "policy synthesize",
-}
-_SHOP = ROOT / "fixtures" / "shop"
 
 
 @pytest.mark.usefixtures("inputs")
@@ -274,7 +357,7 @@ class TestFlows:
         assert run.code == 0
         assert run.out
 
-    @pytest.mark.parametrize("command", [*_FLOWS, "diff"])
+    @pytest.mark.parametrize("command", [*_FLOWS, *_COMPARED])
     def test_0_help(self, graphsec: Graphsec, command: str) -> None:
         run = graphsec(f"{command} --help")
         assert run.code == 0
@@ -328,6 +411,44 @@ class TestFlows:
         run = graphsec(f"{_FLOWS[command]} -f {given}")
         assert (run.code, run.out) == (3, "")
         assert "kubectl get" in run.err
+
+    @pytest.mark.parametrize("command", _FLOWS)
+    @pytest.mark.parametrize("given", ["", "-f none.yaml"])
+    def test_3_no_input(self, graphsec: Graphsec, command: str, given: str) -> None:
+        run = graphsec(f"{_FLOWS[command]} {given}")
+        assert (run.code, run.out) == (3, "")
+
+    @pytest.mark.parametrize("command", _FLOWS)
+    def test_3_strict(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_FLOWS[command]} -f {_SHOP} -f bad.yaml --strict").code == 3
+
+    @pytest.mark.parametrize("command", _FLOWS)
+    def test_3_fail_on_incomplete(self, graphsec: Graphsec, command: str) -> None:
+        assert graphsec(f"{_FLOWS[command]} -f {_SHOP}/shop.yaml --fail-on-incomplete").code == 3
+
+    @pytest.mark.parametrize("command", _FLOWS)
+    def test_4(self, graphsec: Graphsec, command: str) -> None:
+        run = graphsec(f"{_FLOWS[command]} -f {_SHOP} -f deep.yaml")
+        assert run.code == 4
+        assert "--max-depth" in run.err
+
+    @pytest.mark.parametrize(
+        ("old", "new", "code"),
+        [
+            ("none.yaml", _SHOP, 3),
+            (_SHOP, "none.yaml", 3),
+            ("empty.yaml", "empty.yaml", 3),
+            (_SHOP, "cut.json", 3),
+            ("deep", _SHOP, 4),
+            (_SHOP, "deep", 4),
+        ],
+    )
+    def test_3_and_4_of_a_comparison(self, graphsec: Graphsec, old: object, new: object, code: int) -> None:
+        """Of either input."""
+        shutil.copytree(_SHOP, "deep")
+        shutil.copy("deep.yaml", "deep")
+        run = graphsec(f"diff {old} {new}")
+        assert (run.code, run.out) == (code, "")
 
     def test_3_policies_that_were_never_collected(self, graphsec: Graphsec, tmp_path: Path) -> None:
         """Not collected is not the same as none (hardening.md §2)."""

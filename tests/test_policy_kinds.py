@@ -749,6 +749,7 @@ def test_selector_expressions(text: str, expected: Expression) -> None:
         ("a = 'b'", "column 3: expected an operator behind the label"),
         ("a == b", "column 6: expected a string in quotes"),
         ("a == 'b", "column 6: expected the end of the string"),
+        ("~a", "column 1: expected a label, a function or an operator"),
         ("a == 'b' && ", "column 13: expected a label, `has()`, `all()` or `(`"),
         ("a == 'b' c == 'd'", "column 10: expected `&&`, `||` or the end"),
         ("(a == 'b'", "column 10: expected `)`"),

@@ -97,8 +97,8 @@ def _word(text: str, position: int) -> tuple[_Token, int]:
     match = _WORDS.match(text, position)
     if match is None:
         _fail(position, "an operator behind the label")
-    first = match[0].rstrip()
-    kind = {"s": "starts with", "e": "ends with", "n": "not in"}.get(first[0], first)
+    word = match[0]
+    kind = {"s": "starts with", "e": "ends with", "n": "not in"}.get(word[0], word)
     return _Token(kind, "", position), match.end()
 
 

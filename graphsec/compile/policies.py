@@ -12,7 +12,7 @@ from itertools import groupby
 from graphsec.compile.profile import Profile
 from graphsec.model.cluster import Cluster
 from graphsec.model.objects import Loaded
-from graphsec.model.policy import DEFAULT, Action, Direction, LabelledAddresses, Policy, Rule, Tier, TierOrder
+from graphsec.model.policy import Action, Direction, LabelledAddresses, Policy, Rule, Tier, TierOrder
 from graphsec.model.ref import Ref, Source
 
 #: A Tier object may be missing from the input: read as the last one, as a tier without order is (CA-01).
@@ -123,7 +123,5 @@ def _kinds_of(cluster: Cluster, body: type) -> Iterable[str]:
 
 
 def _resolve(name: str, tiers: dict[str, TierOrder]) -> Tier:
-    if name == DEFAULT.name:
-        return DEFAULT
     found = tiers.get(name)
     return Tier(found.order, name, found.default) if found else Tier(_UNPLACED, name, Action.DENY)

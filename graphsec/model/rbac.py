@@ -256,8 +256,8 @@ class Binding(msgspec.Struct, frozen=True, gc=False):
 def subject_ref(username: str) -> Ref:
     """The principal behind a user name: ``system:serviceaccount:NS:NAME`` is that ServiceAccount (S-40)."""
     if username.startswith(SERVICE_ACCOUNT_PREFIX):
-        namespace, colon, name = username[len(SERVICE_ACCOUNT_PREFIX) :].partition(":")
-        if namespace and colon and name and ":" not in name:
+        namespace, _, name = username[len(SERVICE_ACCOUNT_PREFIX) :].partition(":")
+        if namespace and name and ":" not in name:
             return Ref("ServiceAccount", name, namespace)
     return Ref("User", username)
 
