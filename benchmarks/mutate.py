@@ -60,7 +60,7 @@ TESTS = (
 )
 #: Seconds of processor time for the tests of one mutant; what loops is killed, and so is what takes all memory.
 _LIMIT = 20
-_MEMORY = 6 << 30
+_MEMORY = 2 << 30
 
 Result = Literal["killed", "survived"]
 
