@@ -134,12 +134,23 @@ class Grounds:
     def _power(self, fact: Fact, power: Power, scope: str, name: str) -> list[Ground]:
         for way in power.ways:
             if way.since <= self._drawing.minor < way.until:
-                for candidate in self._names(fact, way, scope) if name == ANY else (name,):
+                for candidate in self._candidates(fact, power, way, scope) if name == ANY else (name,):
                     requests = [request_of(need, scope, candidate) for need in way.needs]
                     grounds = [self._allowed(fact, request) for request in requests]
                     if all(grounds):
                         return [ground for ground in grounds if ground]
         return []
+
+    def _candidates(self, fact: Fact, power: Power, way: Way, scope: str) -> list[str]:
+        """Names to show a power by: of what is created those first that are free everywhere in the scope."""
+        found = list(dict.fromkeys(self._names(fact, way, scope)))
+        inventory = self._drawing.inventory
+        for kind in (kind for kind, create in p.CREATE.items() if create is power):
+            taken = {
+                name for place in ([scope] if scope else inventory.namespaces) for name in inventory.names(kind, place)
+            }
+            found.sort(key=taken.__contains__)
+        return found
 
     def _names(self, fact: Fact, way: Way, scope: str) -> Iterator[str]:
         """ "" first, then every name that a rule of the holder is limited to."""
