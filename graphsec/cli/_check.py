@@ -12,6 +12,7 @@ import typer
 
 from graphsec.cli import _session as session
 from graphsec.cli._arguments import is_folder
+from graphsec.cli._lint import known_severity
 from graphsec.cli._options import Common, with_common
 from graphsec.cli._query import NoPlugins, OwnQueries
 from graphsec.cli.app import app
@@ -80,8 +81,8 @@ def check(
     """Run packs of queries; exits 1 on new findings at or above --fail-on."""
     from graphsec.query.check import today
 
-    _known_severity(fail_on)
-    _known_severity(severity)
+    known_severity(fail_on)
+    known_severity(severity)
     bounds = _bounds(most)
     if create_baseline and baseline:
         raise UsageError("`--create-baseline` writes the first baseline, `--baseline` reads one: give one of them")
@@ -130,11 +131,6 @@ def _question(packs: Sequence[str], own: Sequence[str], exceptions: str, baselin
         exceptions=read_exceptions(exceptions, [query.id for query in library.queries]) if exceptions else Exceptions(),
         baseline=read_baseline(baseline) if baseline else Baseline(),
     )
-
-
-def _known_severity(word: str) -> None:
-    if word not in ("", *SEVERITIES):
-        raise UsageError(f"unknown severity `{word}`", help=f"severities: {', '.join(SEVERITIES)}")
 
 
 def _bounds(words: Sequence[str]) -> dict[str, int]:

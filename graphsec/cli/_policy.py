@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphsec.cli import _session as session
+from graphsec.cli._lint import FailOn, deliver_lint
 from graphsec.cli._options import Common, with_common
 from graphsec.cli.app import app
-from graphsec.errors import UsageError
 from graphsec.model.text import counted
-from graphsec.query._answer import Answer
-from graphsec.query._severities import SEVERITIES
 from graphsec.query._subjects import namespace_or_suggest
 
 if TYPE_CHECKING:
-    from graphsec.query.policy_lint import PolicyFinding
     from graphsec.query.synthesize import Synthesis
 
 policies = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Network policies: lint, synthesize.")
@@ -26,34 +23,11 @@ app.add_typer(policies, name="policy")
 
 @policies.command("lint")
 @with_common
-def lint_policies(
-    common: Common,
-    fail_on: Annotated[
-        str,
-        typer.Option(
-            "--fail-on", help=f"Exit 1 on this severity or worse: {', '.join(SEVERITIES)}.", show_default=False
-        ),
-    ] = "",
-) -> int:
+def lint_policies(common: Common, fail_on: FailOn = "") -> int:
     """What is probably wrong with the policies, and what no policy covers."""
     from graphsec.query.policy_lint import PolicyLint
 
-    if fail_on not in ("", *SEVERITIES):
-        raise UsageError(f"unknown severity `{fail_on}`", help=f"severities: {', '.join(SEVERITIES)}")
-    world = session.open_world(common)
-    answer = session.warned(PolicyLint(namespace=common.scope).answer(world), namespace_or_suggest(common.scope, world))
-    code = session.deliver(answer, common, [_findings_line(answer)])
-    return code or int(bool(fail_on) and any(_at_least(finding, fail_on) for finding in answer))
-
-
-def _at_least(finding: PolicyFinding, severity: str) -> bool:
-    return SEVERITIES.index(finding.severity) >= SEVERITIES.index(severity)
-
-
-def _findings_line(answer: Answer[PolicyFinding]) -> str:
-    counts = [(severity, sum(finding.severity == severity for finding in answer)) for severity in reversed(SEVERITIES)]
-    parts = ", ".join(f"{count:,} {severity}" for severity, count in counts if count)
-    return f"{counted(len(answer), 'finding')}{f': {parts}' if parts else ''}"
+    return deliver_lint(common, PolicyLint(namespace=common.scope), fail_on)
 
 
 @policies.command("synthesize")

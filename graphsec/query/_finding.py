@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from graphsec.model.ref import Source
-from graphsec.query._answer import Answer
+from graphsec.query._answer import Answer, _place
 from graphsec.query._severities import Severity
 
 if TYPE_CHECKING:
@@ -212,7 +212,3 @@ def fingerprint(rule: str, *key: str, cluster: str = "") -> str:
 def first_place(because: Iterable[Proof]) -> Source | None:
     """Where a reader looks first: the first piece of evidence that stands in a file."""
     return next((proof.source for proof in because if proof.source is not None), None)
-
-
-def _place(source: Source | None) -> dict[str, Any] | None:
-    return None if source is None else {"file": source.file, "line": source.line}

@@ -68,14 +68,14 @@ def found(item: Any, ref: str, world: World) -> Found:
         key=(ref,),
         subject=ref,
         scope="",
-        namespace=_namespace(ref),
+        namespace=namespace_in(ref),
         text=", ".join(cell for cell in item.row(wide=False) if cell and cell not in ref),
         tell=lambda: Told(first_place(item.because), item.because, (), item.drawing),
     )
 
 
-def _namespace(ref: str) -> str | None:
-    """Of `KIND/NS/NAME`."""
+def namespace_in(ref: str) -> str | None:
+    """Of `KIND/NS/NAME`, and the namespace itself of `Namespace/NAME`."""
     parts = ref.split("/")
     return parts[1] if len(parts) == 3 else parts[1] if parts[0] == "Namespace" and len(parts) == 2 else None
 
@@ -174,8 +174,8 @@ def _(item: Flow, ref: str, _world: World) -> Found:
     return Found(
         key=(source, destination),
         subject=ref,
-        scope=_namespace(ref) or "",
-        namespace=_namespace(ref),
+        scope=namespace_in(ref) or "",
+        namespace=namespace_in(ref),
         text=f"{'reaches' if ref == source else 'is reached by'} {other.ref or other} on {ports}",
         tell=lambda: Told(first_place(item.because), item.because, _hops(item.because), item.drawing),
         resources=(destination,),
@@ -206,8 +206,8 @@ def _(item: PolicyFinding, _ref: str, _world: World) -> Found:
     return Found(
         key=(item.id, subject, item.direction),
         subject=subject,
-        scope=_namespace(subject) or "",
-        namespace=_namespace(subject),
+        scope=namespace_in(subject) or "",
+        namespace=namespace_in(subject),
         text=item.message,
         tell=lambda: Told(item.source, (_Stated(item.message, item.source),)),
         resources=(subject,),
@@ -222,8 +222,8 @@ def _(item: RbacFinding, _ref: str, _world: World) -> Found:
     return Found(
         key=(item.check, subject),
         subject=subject,
-        scope=_namespace(subject) or "",
-        namespace=_namespace(subject),
+        scope=namespace_in(subject) or "",
+        namespace=namespace_in(subject),
         text=item.message,
         tell=lambda: Told(item.source or first_place(proofs), proofs, (), item.drawing),
         resources=(subject,),
@@ -237,8 +237,8 @@ def _(item: ObjectFinding, _ref: str, _world: World) -> Found:
     return Found(
         key=(subject, item.condition),
         subject=subject,
-        scope=_namespace(subject) or "",
-        namespace=_namespace(subject),
+        scope=namespace_in(subject) or "",
+        namespace=namespace_in(subject),
         text=f"has {item.title}: {item.field}{f' = {item.value}' if item.value else ' is absent'}",
         tell=lambda: Told(item.source, (item,), (Hop(text=str(item), source=item.source),)),
         resources=(item.field,),
@@ -282,8 +282,8 @@ def _path(source: str, target: str, make: Callable[[], AttackPath], *, proved: b
     return Found(
         key=(source, target),
         subject=source,
-        scope=_namespace(source) or "",
-        namespace=_namespace(source),
+        scope=namespace_in(source) or "",
+        namespace=namespace_in(source),
         text=f"{'reaches' if proved else 'may reach'} {target}",
         tell=lambda: _walked(make()),
         resources=(target,),
@@ -306,8 +306,8 @@ def _(item: Match, ref: str, _world: World) -> Found:
     return Found(
         key=(ref,),
         subject=ref,
-        scope=_namespace(ref) or "",
-        namespace=_namespace(ref),
+        scope=namespace_in(ref) or "",
+        namespace=namespace_in(ref),
         text=f"matches: {item.first}",
         tell=lambda: Told(first_place(item.because), item.because, tuple(map(_link, item.steps)), item.drawing),
         edges=lambda: map(str, item.steps),

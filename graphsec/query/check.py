@@ -33,7 +33,7 @@ from graphsec.query._finding import (
     deferred,
     fingerprint,
 )
-from graphsec.query._found import Found, found
+from graphsec.query._found import Found, found, namespace_in
 from graphsec.query._saved import SavedQuery, run
 from graphsec.query._severities import SEVERITIES
 from graphsec.query._words import flag
@@ -227,13 +227,7 @@ class Check:
                 yield judge.finding(world, query, key, group, confidence)
 
     def _about(self, one: Found) -> bool:
-        return not self.namespace or self.namespace in (one.namespace, _namespace_of(one.subject))
-
-
-def _namespace_of(subject: str) -> str:
-    """Of `KIND/NS/NAME`, "" for anything else."""
-    parts = subject.split("/")
-    return parts[1] if len(parts) == 3 else ""
+        return not self.namespace or self.namespace in (one.namespace, namespace_in(one.subject))
 
 
 def _confidence(query: SavedQuery, group: Sequence[Found]) -> str:

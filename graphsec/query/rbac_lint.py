@@ -21,7 +21,7 @@ COLUMNS = ("SEVERITY", "CHECK", "OBJECT", "FINDING")
 WIDE_COLUMNS = (*COLUMNS, "WHERE", "REMEDY")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """One thing that lint looks for. ``severity`` is that of its plain case, ``condition`` its row in rbac.md §4."""
 
@@ -32,30 +32,26 @@ class Check:
     find: Callable[[View], Iterator[Remark]]
 
 
-def _check(id: str, condition: str, severity: Severity, remedy: str, find: Callable[[View], Iterator[Remark]]) -> Check:  # noqa: A002
-    return Check(id=id, condition=condition, severity=severity, remedy=remedy, find=find)
-
-
 CHECKS = (
-    _check("dangling-role", "H1", "medium", "Create the role, or delete the binding.", checks.dangling_role),
-    _check("missing-account", "H2", "low", "Create the account, or delete the binding.", checks.missing_account),
-    _check("no-subjects", "H3", "info", "Delete the binding.", checks.no_subjects),
-    _check("unbound-role", "H4", "info", "Delete the role, or bind it.", checks.unbound_role),
-    _check("redundant-rule", "H5", "info", "Delete the rule.", checks.redundant_rule),
-    _check("inert-rule", "H7", "medium", "Write what is meant, or delete the rule.", checks.inert_rule),
-    _check("unmatched-subject", "H7", "medium", "Name who is meant, with the namespace.", checks.unmatched_subject),
-    _check("many-subjects", "H8", "info", "Bind a group, or one role for the task.", checks.many_subjects),
-    _check(
+    Check("dangling-role", "H1", "medium", "Create the role, or delete the binding.", checks.dangling_role),
+    Check("missing-account", "H2", "low", "Create the account, or delete the binding.", checks.missing_account),
+    Check("no-subjects", "H3", "info", "Delete the binding.", checks.no_subjects),
+    Check("unbound-role", "H4", "info", "Delete the role, or bind it.", checks.unbound_role),
+    Check("redundant-rule", "H5", "info", "Delete the rule.", checks.redundant_rule),
+    Check("inert-rule", "H7", "medium", "Write what is meant, or delete the rule.", checks.inert_rule),
+    Check("unmatched-subject", "H7", "medium", "Name who is meant, with the namespace.", checks.unmatched_subject),
+    Check("many-subjects", "H8", "info", "Bind a group, or one role for the task.", checks.many_subjects),
+    Check(
         "bootstrap-modified", "H12", "medium", "Put it back, and grant by a role of its own.", checks.bootstrap_modified
     ),
-    _check("aggregation-drift", "H13", "medium", "Write rules in roles with the label.", checks.aggregation_drift),
-    _check("masters-bound", "X4", "low", "Delete the binding; give people another group.", checks.masters_bound),
-    _check("default-account-bound", "X5", "medium", "Give the workload its own account.", checks.default_account_bound),
-    _check("idle-token", "X6", "info", "Set `automountServiceAccountToken: false`.", checks.idle_token),
-    _check("powerful-daemonset", "X7", "medium", "Narrow the account of the DaemonSet.", checks.powerful_on_every_node),
-    _check("user-bound", "X8", "info", "Bind a group of the identity provider.", checks.user_bound),
-    _check("foreign-account", "X9", "low", "Use an account of the namespace.", checks.foreign_account),
-    _check("dashboard-bound", "X10", "medium", "Let people log in with their own token.", checks.dashboard_bound),
+    Check("aggregation-drift", "H13", "medium", "Write rules in roles with the label.", checks.aggregation_drift),
+    Check("masters-bound", "X4", "low", "Delete the binding; give people another group.", checks.masters_bound),
+    Check("default-account-bound", "X5", "medium", "Give the workload its own account.", checks.default_account_bound),
+    Check("idle-token", "X6", "info", "Set `automountServiceAccountToken: false`.", checks.idle_token),
+    Check("powerful-daemonset", "X7", "medium", "Narrow the account of the DaemonSet.", checks.powerful_on_every_node),
+    Check("user-bound", "X8", "info", "Bind a group of the identity provider.", checks.user_bound),
+    Check("foreign-account", "X9", "low", "Use an account of the namespace.", checks.foreign_account),
+    Check("dashboard-bound", "X10", "medium", "Let people log in with their own token.", checks.dashboard_bound),
 )
 _BY_ID = {check.id: check for check in CHECKS}
 
